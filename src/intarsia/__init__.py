@@ -1,0 +1,1 @@
+"""Intarsia: trains, evaluates and ships vision models from config files."""

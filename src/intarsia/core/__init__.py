@@ -1,0 +1,1 @@
+"""Registry, index, arguments, building, errors: the standard library only."""
