@@ -1,0 +1,100 @@
+"""What every data set shares: annotations kept once in shared memory, a pipeline, counted randomness."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from intarsia.core.errors import DataError
+from intarsia.data.seeding import SampleKey
+from intarsia.data.transforms.transform import Compose, Results
+
+MAX_REDRAWS = 1000
+
+
+class AnnotationTable(Sequence[dict[str, Any]]):
+    """A read-only list of dicts in one shared block of memory.
+
+    Workers and forked ranks see the same pages: no copy grows with their number, as reference counts of
+    Python objects would make it.
+
+    Args:
+        annotations: One dict a sample; anything that can be pickled.
+    """
+
+    def __init__(self, annotations: Sequence[Mapping[str, Any]]) -> None:
+        rows = [pickle.dumps(dict(a), protocol=pickle.HIGHEST_PROTOCOL) for a in annotations]
+        self._ends = torch.from_numpy(np.cumsum([0, *map(len, rows)], dtype=np.int64)).share_memory_()
+        self._bytes = torch.frombuffer(bytearray(b''.join(rows) or b'\0'), dtype=torch.uint8).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        start, end = self._ends[index : index + 2].tolist()
+        return pickle.loads(self._bytes[start:end].numpy().tobytes())
+
+
+class BaseDataset(torch.utils.data.Dataset[Results]):
+    """A data set whose samples are annotations sent through a pipeline.
+
+    A subclass implements :meth:`load_annotations`, and :meth:`prepare` if a sample's starting dict is more than
+    its annotation.
+
+    Args:
+        pipeline: Transform config nodes, or callables.
+        test_mode: For validation and testing: a sample that the pipeline drops is an error, not redrawn.
+        task: Task whose transforms the pipeline's bare names mean.
+    """
+
+    CLASSES: Sequence[str] | None = None
+    """Class names, in the order of the labels."""
+
+    def __init__(
+        self, pipeline: Sequence[Mapping[str, Any]], test_mode: bool = False, task: str | None = None
+    ) -> None:
+        self.test_mode = test_mode
+        self.pipeline = Compose(pipeline, task)
+        self.annotations: Sequence[dict[str, Any]] = AnnotationTable(self.load_annotations())
+
+    def load_annotations(self) -> list[dict[str, Any]]:
+        """One dict a sample, in a fixed order."""
+        raise NotImplementedError(f'{type(self).__name__} has no load_annotations')
+
+    def prepare(self, index: int) -> Results:
+        """The dict the pipeline starts from."""
+        return dict(self.annotations[index])
+
+    def __len__(self) -> int:
+        return len(self.annotations)
+
+    def __getitem__(self, key: SampleKey | int) -> Results:
+        """The sample of a key; a plain index means seed 0, epoch 0, position = index."""
+        key = key if isinstance(key, SampleKey) else SampleKey(int(key), position=int(key))
+        rng = key.generator()
+        index = key.index
+        for _ in range(MAX_REDRAWS):
+            results = self._run_pipeline(index, rng)
+            if results is not None:
+                return results
+            if self.test_mode:
+                raise DataError(f'the pipeline dropped test sample {index}: {self.annotations[index]}')
+            index = int(rng.integers(len(self)))
+        raise DataError(f'the pipeline dropped {MAX_REDRAWS} samples in a row, the last one is number {index}')
+
+    def _run_pipeline(self, index: int, rng: np.random.Generator) -> Results | None:
+        try:
+            return self.pipeline(self.prepare(index), rng)
+        except Exception as error:
+            error.add_note(f'in sample {index} of {type(self).__name__}: {self.describe(index)}')
+            raise
+
+    def describe(self, index: int) -> str:
+        """A short text that tells a person which sample this is."""
+        return str(self.annotations[index])[:300]
