@@ -1,0 +1,1 @@
+"""Assembles runs: a checked config becomes built parts. The only place that does."""

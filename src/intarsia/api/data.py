@@ -1,0 +1,91 @@
+"""Data sections of a config -> data sets and loaders."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from intarsia.api.tasks import Task
+from intarsia.config.schema import DataConfig, LoaderConfig, RunConfig
+from intarsia.core.registries import DATASETS, SAMPLERS
+from intarsia.data.device import DeviceNormalize, ToDevice, split_normalize
+from intarsia.data.loader import Loader
+from intarsia.data.transforms.transform import Compose
+
+
+def loader_config(data: DataConfig, split: str) -> LoaderConfig:
+    """The loader values of ``train``, ``val`` or ``test``: the common ones, overridden by ``data.SPLIT_dataloader``."""
+    common = {f.name: getattr(data, f.name) for f in dataclasses.fields(LoaderConfig)}
+    return LoaderConfig(**{**common, **dict(getattr(data, f'{split}_dataloader'))})
+
+
+def build_loader(config: RunConfig, split: str, task: Task, device: torch.device, seed: int) -> Loader:
+    """The loader of ``data.train``, ``data.val`` or ``data.test``.
+
+    Args:
+        config: The run.
+        split: Which data set.
+        task: Whose data sets and transforms bare names mean.
+        device: Where batches go.
+        seed: Seed of order and pipelines.
+    """
+    values = loader_config(config.data, split)
+    is_train = split == 'train'
+    node, normalize = take_normalize(_joined(getattr(config.data, split)))
+    dataset = build_dataset(node, task, test_mode=not is_train)
+    shuffle = is_train if values.shuffle is None else values.shuffle
+    sampler = values.sampler or dict(type='RandomSampler' if shuffle else 'SequentialSampler')
+    return Loader(
+        dataset,
+        SAMPLERS.build(sampler, dataset=dataset, seed=seed, pad=is_train),
+        batch_size=values.samples_per_gpu,
+        num_workers=values.workers_per_gpu,
+        drop_last=values.drop_last,
+        seed=seed,
+        prepare=ToDevice(device, normalize),
+        persistent_workers=values.persistent_workers,
+        prefetch_factor=values.prefetch_factor,
+        pin_memory=values.pin_memory and device.type == 'cuda',
+        start_method=config.mp_start_method,
+    )
+
+
+def build_dataset(node: Mapping[str, Any], task: Task, test_mode: bool) -> Any:
+    """Build a data set; those of validation and testing are in test mode unless they say otherwise."""
+    defaults = {} if 'dataset' in node or 'datasets' in node else {'test_mode': test_mode}
+    return DATASETS.of(task.name).build({**defaults, **node} if test_mode else node)
+
+
+def _joined(node: Any) -> Mapping[str, Any]:
+    """A list of data sets as one."""
+    return dict(type='ConcatDataset', datasets=list(node)) if isinstance(node, (list, tuple)) else node
+
+
+def take_normalize(node: Mapping[str, Any]) -> tuple[Mapping[str, Any], DeviceNormalize | None]:
+    """Take the normalisation out of a data set's pipeline, through wrappers, if the device can do it."""
+    if isinstance(node.get('pipeline'), (list, tuple)):
+        pipeline, normalize = split_normalize(node['pipeline'])
+        return {**node, 'pipeline': pipeline}, normalize
+    if isinstance(node.get('dataset'), Mapping):
+        inner, normalize = take_normalize(node['dataset'])
+        return {**node, 'dataset': inner}, normalize
+    return node, None
+
+
+def test_pipeline_of(
+    values: Mapping[str, Any], task: Task, device: torch.device
+) -> Callable[[dict[str, Any]], dict[str, Any] | None] | None:
+    """How a model of this config reads an image: the pipeline of ``data.test``, without what needs annotations."""
+    data = values.get('data') or {}
+    node: Any = data.get('test') or data.get('val')
+    while isinstance(node, Mapping) and 'pipeline' not in node:
+        inner = node.get('dataset') or (node.get('datasets') or [None])[0]
+        node = inner
+    if not isinstance(node, Mapping):
+        return None
+    pipeline = Compose(task.images_pipeline(node['pipeline']), task.name)
+    return lambda results: pipeline(results, np.random.default_rng(0))

@@ -1,0 +1,96 @@
+"""Models without a run: built from a dict, or loaded with their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from intarsia.api.data import test_pipeline_of
+from intarsia.api.tasks import find_task
+from intarsia.config.check import checked
+from intarsia.config.components import check_node
+from intarsia.config.file import ConfigFile, config_of, load_config
+from intarsia.config.override import apply_options
+from intarsia.core.errors import ConfigError, Problem
+from intarsia.core.registries import MODELS
+from intarsia.engine.environment import pick_device
+from intarsia.nn.weights import find_weights, load_state_dict, read_checkpoint
+
+
+def build_model(model: Mapping[str, Any], *, init: bool = True) -> Any:
+    """Build a network from its config.
+
+    Args:
+        model: ``dict(type='ImageClassifier', backbone=dict(...), ...)``. It is not changed.
+        init: Whether its weights are initialized as the config says (which may load pretrained ones).
+
+    Returns:
+        The model, in training mode.
+
+    Raises:
+        ConfigError: All mistakes in ``model``, together.
+    """
+    task = find_task(model)
+    findings = list(check_node(model, MODELS.of(task.name), 'model'))
+    if findings:
+        raise ConfigError([Problem(f.code, f.message, f.path, suggestion=f.suggestion) for f in findings])
+    built = MODELS.of(task.name).build(model)
+    if init and hasattr(built, 'init_weights'):
+        built.init_weights()
+    return built
+
+
+def without_pretrained(node: Any) -> Any:
+    """A copy of a model config that loads no weights."""
+    if isinstance(node, Mapping):
+        kept = {k: without_pretrained(v) for k, v in node.items() if k not in ('pretrained', 'init_cfg')}
+        inits = node.get('init_cfg')
+        listed = list(inits) if isinstance(inits, (list, tuple)) else [inits] if inits else []
+        fresh = [i for i in listed if i.get('type') != 'Pretrained']
+        return {**kept, **({'init_cfg': fresh} if fresh else {})}
+    if isinstance(node, (list, tuple)):
+        return type(node)(map(without_pretrained, node))
+    return node
+
+
+def load(
+    config: str | Path | Mapping[str, Any],
+    checkpoint: str | Path | None = None,
+    *,
+    device: str | None = None,
+    cfg_options: Iterable[str] = (),
+) -> Any:
+    """A model ready to predict: ``intarsia.load(config, checkpoint).predict(['cat.jpg'])``.
+
+    Args:
+        config: A config file, or its values.
+        checkpoint: Weights; None leaves the initial ones.
+        device: Where to; by default the best there is.
+        cfg_options: ``KEY=VALUE`` changes of the config.
+
+    Returns:
+        The model in evaluation mode, with ``classes`` and ``test_pipeline``.
+
+    Raises:
+        ConfigError: The config has mistakes.
+        CheckpointError: The weights are missing, broken or do not fit.
+    """
+    read = config_of(config) if isinstance(config, Mapping) else load_config(config)
+    apply_options(read, cfg_options)
+    return load_model(checked(read, files=False), checkpoint, device=device)
+
+
+def load_model(config: ConfigFile, checkpoint: str | Path | None, *, device: str | None = None) -> Any:
+    """As :func:`load`, from a config that has been checked."""
+    values = config.values
+    model_cfg = without_pretrained(values['model']) if checkpoint is not None else values['model']
+    model = build_model(model_cfg)
+    if checkpoint is not None:
+        content = read_checkpoint(find_weights(checkpoint))
+        load_state_dict(model, content.get('state_dict', content))
+        model.classes = content.get('meta', {}).get('CLASSES') or model.classes
+    target = pick_device(device or values.get('device'))
+    task = find_task(values['model'], values.get('task'))
+    model.test_pipeline = test_pipeline_of(values, task, target)
+    return model.to(target).eval()

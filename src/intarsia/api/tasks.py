@@ -1,0 +1,50 @@
+"""What the assembly asks of a task. Each ``tasks/T/task.py`` answers with one object of this shape."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from intarsia.config.schema import EvaluationConfig
+from intarsia.core.errors import ConfigError, Problem
+from intarsia.core.registries import MODELS
+from intarsia.engine.evaluator import Evaluator
+
+
+class Task(Protocol):
+    """One of the four tasks, as the assembly sees it."""
+
+    name: str
+
+    def make_evaluator(self, dataset: Any, evaluation: EvaluationConfig) -> Evaluator:
+        """The metrics of a data set that ``evaluation`` asks for, or the task's own."""
+        ...
+
+    def draw(self, image: np.ndarray, result: Any) -> np.ndarray:
+        """The picture that shows a result: uint8 BGR ``(H, W, 3)`` in and out."""
+        ...
+
+    def images_pipeline(self, pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The test pipeline without the steps that need annotations."""
+        ...
+
+
+def find_task(model: Mapping[str, Any], fallback: str | None = None) -> Task:
+    """The task a model config belongs to.
+
+    Raises:
+        ConfigError: The model belongs to none and ``fallback`` names none.
+    """
+    kind = model.get('type')
+    name = fallback
+    if isinstance(kind, str):
+        name = MODELS.find(kind).task or fallback
+    elif isinstance(kind, type):
+        name = MODELS._task_for(kind) or fallback
+    if name is None:
+        message = f"{kind} belongs to no task; say which: task = 'classification'."
+        raise ConfigError(Problem('missing-field', message, 'model.type'))
+    return importlib.import_module(f'intarsia.tasks.{name}.task').TASK

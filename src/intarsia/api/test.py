@@ -1,0 +1,38 @@
+"""Testing a checkpoint on ``data.test``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from intarsia.api.data import build_loader
+from intarsia.api.models import load_model
+from intarsia.api.tasks import find_task
+from intarsia.config.check import checked
+from intarsia.config.file import ConfigFile
+from intarsia.config.schema import EvaluationConfig, to_run_config
+from intarsia.core.errors import ConfigError, Problem
+from intarsia.engine.environment import pick_device
+from intarsia.engine.evaluation import evaluate
+
+
+def test(config: ConfigFile, checkpoint: str | Path) -> Mapping[str, Any]:
+    """Evaluate a checkpoint on ``data.test``.
+
+    Returns:
+        ``metrics``, ``num_samples`` and ``checkpoint``.
+
+    Raises:
+        ConfigError: The config has mistakes or no ``data.test``.
+        CheckpointError: The checkpoint is missing, broken or does not fit.
+    """
+    run = to_run_config(checked(config).values)
+    if run.data.test is None:
+        raise ConfigError(Problem('missing-field', "testing needs 'data.test'.", 'data.test'))
+    model = load_model(config, checkpoint, device=run.device)
+    task = find_task(run.model, run.task)
+    loader = build_loader(run, 'test', task, pick_device(run.device), run.seed or 0)
+    evaluator = task.make_evaluator(loader.dataset, run.evaluation or EvaluationConfig())
+    metrics = evaluate(model, loader, evaluator)
+    return {'metrics': metrics, 'num_samples': len(loader.dataset), 'checkpoint': str(checkpoint)}

@@ -1,0 +1,92 @@
+"""The ``intarsia`` command."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+
+from intarsia import __version__
+from intarsia.cli.options import FLAGS
+from intarsia.core.errors import CheckpointError, ConfigError, IntarsiaError, closest
+
+COMMANDS = {
+    'train': 'train a model from a config file',
+    'test': 'evaluate a checkpoint on data.test',
+    'predict': 'predict images and draw the answers',
+    'config': 'show or check a config file',
+    'list': 'list components by registry',
+    'recipes': 'list the config files that come with the package',
+    'env': 'print versions and devices, for a bug report',
+}
+"""Each is a module of this package with ``add_arguments(parser)`` and ``run(args) -> exit code``."""
+
+EXIT_FAILED, EXIT_USAGE, EXIT_NO_CHECKPOINT = 1, 2, 3
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that suggests the word that was probably meant."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Print the usage and the mistake, and end with 2."""
+        words = [*FLAGS, *(option for action in self._actions for option in action.option_strings)]
+        wrong = next((w.partition('=')[0] for w in message.split() if w.startswith('--')), None)
+        if 'invalid choice' in message:
+            wrong, words = message.split("'")[1], list(COMMANDS)
+        close = closest(wrong, words) if wrong else None
+        hint = f" Did you mean '{close}'?" if close and close != wrong else ''
+        super().error(message + hint)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 failed, 2 usage or config, 3 no usable checkpoint."""
+    args = _parse(sys.argv[1:] if argv is None else list(argv))
+    try:
+        return args.run(args)
+    except ConfigError as error:
+        return _report_problems(error, getattr(args, 'json', False))
+    except CheckpointError as error:
+        return _report(error, EXIT_NO_CHECKPOINT)
+    except IntarsiaError as error:
+        return _report(error, EXIT_FAILED)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return EXIT_FAILED
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = Parser(prog='intarsia', description='Trains, evaluates and ships vision models from config files.')
+    parser.add_argument('--version', action='version', version=f'intarsia {__version__}')
+    commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    wanted = next((a for a in argv if not a.startswith('-')), None)
+    for name, text in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=f'{text[0].upper()}{text[1:]}.')
+        if name == wanted:
+            module = importlib.import_module(f'intarsia.cli.{name}')
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    return parser.parse_args(argv)
+
+
+def _report(error: Exception, code: int) -> int:
+    notes = ''.join(f'\n  {note}' for note in getattr(error, '__notes__', ()))
+    print(f'error: {error}{notes}', file=sys.stderr)
+    return code
+
+
+def _report_problems(error: ConfigError, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({'ok': False, 'problems': [vars(p) for p in error.problems]}, indent=1))
+    count = len(error.problems)
+    print(f'error: {count} mistake{"s" if count > 1 else ""} in the config', file=sys.stderr)
+    for problem in error.problems:
+        print(f'  {problem}', file=sys.stderr)
+    return EXIT_USAGE
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""``intarsia predict CONFIG CHECKPOINT IMAGE...``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from intarsia.cli.options import add_config, add_flags, read_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    add_config(parser)
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='weights to predict with')
+    parser.add_argument('images', metavar='IMAGE', nargs='+', help='image files, or folders of images')
+    parser.add_argument('--out-dir', default='predictions', metavar='DIR', help='folder of the pictures')
+    add_flags(parser, '--cfg-options', '--device', '--json')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict, draw, and print the answers."""
+    config = read_config(args)
+    from intarsia.api.predict import predict
+
+    answers = predict(config, args.checkpoint, args.images, args.out_dir, device=args.device)
+    if args.json:
+        print(json.dumps(answers, indent=1))
+    else:
+        for answer in answers:
+            shown = {k: v for k, v in answer['result'].items() if not isinstance(v, list)}
+            print(f'{answer["file"]}: {", ".join(f"{k} {v}" for k, v in shown.items())} -> {answer["output"]}')
+    return 0

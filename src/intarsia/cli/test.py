@@ -1,0 +1,32 @@
+"""``intarsia test CONFIG CHECKPOINT``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from intarsia.cli.options import add_config, add_flags, read_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    add_config(parser)
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='weights to test')
+    add_flags(parser, '--cfg-options', '--seed', '--deterministic', '--device', '--json')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print the metrics."""
+    config = read_config(args)
+    from intarsia.config.check import checked
+
+    checked(config)
+    from intarsia.api.test import test
+
+    outcome = test(config, args.checkpoint)
+    if args.json:
+        print(json.dumps(outcome, indent=1))
+    else:
+        for name, value in outcome['metrics'].items():
+            print(f'{name}: {value:.4f}' if isinstance(value, float) else f'{name}: {value}')
+    return 0

@@ -1,0 +1,268 @@
+"""The check of a whole config before anything is built: all mistakes in one report."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from intarsia.config import crosscheck
+from intarsia.config.components import Finding, check_component, check_node, wrong_type
+from intarsia.config.file import ConfigFile
+from intarsia.config.schema import SECTIONS, UNSUPPORTED, RunConfig, fields_of, vocabulary
+from intarsia.config.types import fits
+from intarsia.core import registries
+from intarsia.core.arguments import Argument, static_signature
+from intarsia.core.errors import ConfigError, Problem, RegistryError, closest
+from intarsia.core.registry import Registry
+
+CODES = {
+    'bad-config': 'the file runs into an error, or holds no names',
+    'bad-inheritance': 'a base that does not fit',
+    'bad-option': 'a --cfg-options that cannot be read or applied',
+    'bad-substitution': 'a {{ variable }} that has no value',
+    'class-count': 'the number of classes differs between the head and the data',
+    'channel-mismatch': 'a part gets another number of channels than it was made for',
+    'import-failed': 'a module of custom_imports cannot be imported',
+    'missing-argument': 'a component lacks an argument',
+    'missing-config': 'a config file that does not exist',
+    'missing-field': 'a run cannot do without this field',
+    'missing-file': 'a value names a file or folder that does not exist',
+    'other-generation': 'a word of the other generation of config files',
+    'reserved-name': 'a name the config itself uses',
+    'syntax-error': 'the file is not valid Python, JSON or YAML',
+    'unknown-argument': 'a component has no such argument',
+    'unknown-component': 'no registry has such a name',
+    'unknown-field': 'a field that does not exist',
+    'unsupported': 'a word that is known but not obeyed yet',
+    'wrong-type': 'a value of the wrong kind',
+}
+"""Every ``code`` a problem can have."""
+
+ONE_X_WORDS = frozenset(
+    'optim_wrapper param_scheduler train_dataloader val_dataloader test_dataloader val_evaluator test_evaluator '
+    'default_hooks default_scope env_cfg randomness auto_scale_lr visualizer vis_backends log_processor resume'.split()
+)
+"""Fields that only the 1.x generation has."""
+
+SCRATCH_SUFFIXES = ('_pipeline', '_cfg', '_root', '_type', '_prefix')
+"""Endings of customary variable names; such a name is never taken for a misspelt field."""
+
+SIMILAR = 0.85
+"""From this ratio on an unknown top-level name is taken for a misspelt field."""
+
+
+def import_custom_modules(config: ConfigFile) -> Iterator[Finding]:
+    """Import what ``custom_imports`` names, so that its components register themselves.
+
+    After ``PYTHONPATH``, the working directory and the config's folder are searched.
+    """
+    wanted = config.values.get('custom_imports')
+    if not wanted:
+        return
+    if isinstance(wanted, Mapping):
+        modules, allow_failed = wanted.get('imports', []), bool(wanted.get('allow_failed_imports', False))
+    else:
+        modules, allow_failed = wanted, False
+    folders = [str(Path.cwd()), *([str(config.file.parent.resolve())] if config.file else [])]
+    sys.path.extend(folder for folder in folders if folder not in sys.path)
+    for module in [modules] if isinstance(modules, str) else modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            if not (allow_failed and isinstance(error, ImportError)):
+                message = f'importing {module} failed: {type(error).__name__}: {error}. Searched: {", ".join(sys.path)}.'
+                yield Finding('import-failed', message, 'custom_imports')
+
+
+def check(config: ConfigFile, *, files: bool = True) -> list[Problem]:
+    """All mistakes in a config, in the order of the file.
+
+    Args:
+        config: As read.
+        files: Whether values that name missing files count.
+    """
+    findings = [*import_custom_modules(config)]
+    values = config.values
+    findings += [*_check_names(values)]
+    if not any(f.code == 'other-generation' and 'belongs to 1.x' in f.message for f in findings):
+        findings += [*_check_needed(values), *_check_sections(values), *_check_components(values)]
+        findings += crosscheck.check_channels_and_classes(values, task_of(values))
+        findings += crosscheck.check_files(values) if files else []
+    by_place: dict[tuple[Any, ...], Problem] = {}
+    for problem in (_place(finding, config) for finding in findings):
+        # one line can be used by several parts of a config, as a pipeline by val and test
+        by_place.setdefault((problem.file, problem.line, problem.message, problem.line or problem.path), problem)
+    return sorted(by_place.values(), key=lambda p: (p.file or '', p.line or 0))
+
+
+def checked(config: ConfigFile, *, files: bool = True) -> ConfigFile:
+    """The config itself, if nothing is wrong with it.
+
+    Raises:
+        ConfigError: With all problems.
+    """
+    problems = check(config, files=files)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def task_of(values: Mapping[str, Any]) -> str | None:
+    """The task of a run: that of its model, else the field ``task``."""
+    model = values.get('model')
+    kind = model.get('type') if isinstance(model, Mapping) else None
+    try:
+        if isinstance(kind, str) and kind in registries.MODELS:
+            user = registries.MODELS.user_component(kind)
+            entry = registries.MODELS.entry(kind)
+            return (user.task if user else entry.task if entry else None) or values.get('task')
+    except RegistryError:
+        pass
+    return values.get('task')
+
+
+def _place(finding: Finding, config: ConfigFile) -> Problem:
+    origin = config.origins.find(finding.path)
+    file, line = origin if origin else (str(config.file) if config.file else None, None)
+    return Problem(finding.code, finding.message, finding.path, file, line, finding.suggestion)
+
+
+# ---------------------------------------------------------------------- names and sections
+
+
+def _check_names(values: Mapping[str, Any]) -> Iterator[Finding]:
+    known = vocabulary()
+    one_x = ONE_X_WORDS & values.keys()
+    is_one_x = one_x and not values.keys() & {'data', 'optimizer', 'lr_config', 'runner', 'total_epochs'}
+    for name in values:
+        if name in UNSUPPORTED and values[name] is not None:
+            yield Finding('unsupported', f'{UNSUPPORTED[name]}.', name)
+        elif name in one_x and is_one_x:
+            yield Finding('other-generation', f"'{name}' belongs to 1.x config files, which cannot be read yet.", name)
+        elif name in one_x:
+            yield Finding('other-generation', f"'{name}' is a field of 1.x config files; this one is 0.x.", name)
+        elif name not in known and not name.endswith(SCRATCH_SUFFIXES):
+            close = closest(name, known, SIMILAR)
+            if close:
+                yield Finding('unknown-field', f"there is no field '{name}'.", name, close)
+
+
+def _check_needed(values: Mapping[str, Any]) -> Iterator[Finding]:
+    for name in ('model', 'data'):
+        if not values.get(name):
+            yield Finding('missing-field', f"the config has no '{name}'.", name)
+
+
+def _check_sections(values: Mapping[str, Any]) -> Iterator[Finding]:
+    for name, spec in fields_of(RunConfig).items():
+        if name not in values:
+            continue
+        value, section = values[name], SECTIONS.get(name)
+        if section is not None and isinstance(value, Mapping):
+            yield from _check_section(name, value, section)
+        elif value is not None and section is not None:
+            yield Finding('wrong-type', f"'{name}' must be a dict, not {value!r:.80}.", name)
+        elif value is not None and not fits(value, _annotation(spec)):
+            yield wrong_type(f"'{name}' needs", value, Argument(name, False, _annotation(spec)), name)
+
+
+def _annotation(spec: dataclasses.Field[Any]) -> str:
+    """The annotation with the name Node, which only this package knows, spelled out."""
+    return str(spec.type).replace('Node', 'Mapping')
+
+
+def _check_section(name: str, value: Mapping[str, Any], section: type[Any]) -> Iterator[Finding]:
+    known = fields_of(section)
+    for key, item in value.items():
+        path = f'{name}.{key}'
+        if key not in known:
+            message = f"'{name}' has no field '{key}'. It has: {', '.join(known)}."
+            yield Finding('unknown-field', message, path, closest(str(key), known))
+        elif not fits(item, _annotation(known[key])):
+            yield wrong_type(f"'{name}' needs '{key}'", item, Argument(key, False, _annotation(known[key])), path)
+    if name == 'data':
+        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            if isinstance(value.get(loader), Mapping):
+                yield from _check_section(f'data.{loader}', value[loader], SECTIONS['data'].__mro__[1])
+
+
+# ---------------------------------------------------------------------- components
+
+
+def _check_components(values: Mapping[str, Any]) -> Iterator[Finding]:
+    task = task_of(values)
+    if isinstance(values.get('model'), Mapping):
+        if 'type' not in values['model']:
+            yield Finding('missing-argument', "'model' needs a 'type'.", 'model')
+        yield from check_node(values['model'], registries.MODELS.of(task), 'model')
+    data = values.get('data')
+    if isinstance(data, Mapping):
+        for split in ('train', 'val', 'test'):
+            yield from check_node(data.get(split), registries.DATASETS.of(task), f'data.{split}')
+        yield from check_node(data.get('sampler'), registries.SAMPLERS, 'data.sampler')
+    yield from _check_optimizer(values.get('optimizer'))
+    yield from _check_hooks(values)
+
+
+def _check_optimizer(optimizer: Any) -> Iterator[Finding]:
+    if not isinstance(optimizer, Mapping):
+        return
+    own = {k: v for k, v in optimizer.items() if k not in ('constructor', 'paramwise_cfg')}
+    constructor = optimizer.get('constructor', 'DefaultOptimizerConstructor')
+    yield from check_component(constructor, {}, registries.OPTIMIZER_BUILDERS, 'optimizer.constructor')
+    if 'type' in own:
+        yield from check_node(own, registries.OPTIMIZERS, 'optimizer')
+    elif 'constructor' not in optimizer:
+        yield Finding('missing-argument', "'optimizer' needs a 'type'.", 'optimizer')
+    paramwise = optimizer.get('paramwise_cfg')
+    if constructor == 'DefaultOptimizerConstructor' and isinstance(paramwise, Mapping):
+        known = static_signature('intarsia.optim.constructors.default', 'ParamwiseOptions')
+        for key in paramwise.keys() - known.arguments.keys():
+            message = f"DefaultOptimizerConstructor does not know '{key}'. It knows: {', '.join(known.arguments)}."
+            yield Finding('unknown-argument', message, f'optimizer.paramwise_cfg.{key}', closest(key, known.arguments))
+
+
+def _check_hooks(values: Mapping[str, Any]) -> Iterator[Finding]:
+    hooks = registries.HOOKS
+    yield from _check_policy(values.get('lr_config'), 'lr_config', 'LrUpdaterHook', hooks)
+    yield from _check_policy(values.get('momentum_config'), 'momentum_config', 'MomentumUpdaterHook', hooks)
+    for name, default in (('optimizer_config', 'OptimizerHook'), ('checkpoint_config', 'CheckpointHook')):
+        if isinstance(values.get(name), Mapping):
+            yield from check_node(values[name], hooks, name, default_type=default)
+    log = values.get('log_config')
+    if isinstance(log, Mapping):
+        yield from check_node(log.get('hooks'), hooks, 'log_config.hooks', frozenset({'priority'}))
+    yield from check_node(values.get('custom_hooks'), hooks, 'custom_hooks', frozenset({'priority'}))
+    runner = values.get('runner')
+    if isinstance(runner, Mapping) and 'type' in runner and runner['type'] not in registries.RUNNERS:
+        names = registries.RUNNERS.names()
+        yield Finding('unknown-component', f"there is no runner '{runner['type']}'.", 'runner.type',
+                      closest(str(runner['type']), names))  # fmt: skip
+
+
+def _check_policy(schedule: Any, path: str, suffix: str, hooks: Registry) -> Iterator[Finding]:
+    if not isinstance(schedule, Mapping):
+        return
+    arguments = {k: v for k, v in schedule.items() if k not in ('policy', 'type')}
+    if 'type' in schedule:
+        yield from check_component(schedule['type'], arguments, hooks, path)
+        return
+    if not isinstance(schedule.get('policy'), str):
+        yield Finding('missing-argument', f"'{path}' needs a 'policy'.", path)
+        return
+    hook = policy_hook(schedule['policy'], suffix)
+    if hook not in hooks:
+        known = [n.removesuffix(suffix) for n in hooks.names() if n.endswith(suffix) and n != suffix]
+        message = f"there is no policy '{schedule['policy']}'. There are: {', '.join(known)}."
+        yield Finding('unknown-component', message, f'{path}.policy', closest(schedule['policy'], known))
+    else:
+        yield from check_component(hook, arguments, hooks, path)
+
+
+def policy_hook(policy: str, suffix: str) -> str:
+    """The hook of a policy: an all lower-case name is capitalized, ``'step'`` -> ``'StepLrUpdaterHook'``."""
+    return (policy.title() if policy == policy.lower() else policy) + suffix

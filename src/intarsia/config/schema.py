@@ -1,0 +1,203 @@
+"""The vocabulary of a run: every field a config may set, with its type, default and meaning."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Node = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LoaderConfig:
+    """How samples become batches. ``data`` holds the common values; ``data.train_dataloader`` and its siblings override."""
+
+    samples_per_gpu: int = 1
+    """Samples of one batch on one device."""
+    workers_per_gpu: int = 0
+    """Worker processes of one device; 0 loads in the main process."""
+    shuffle: bool | None = None
+    """Whether the order is shuffled; by default training is and the rest is not."""
+    drop_last: bool = False
+    """Leave out a last batch that is not full."""
+    persistent_workers: bool = True
+    """Keep the workers from one epoch to the next."""
+    pin_memory: bool = True
+    """Copy batches into page-locked memory when training on a GPU."""
+    prefetch_factor: int = 2
+    """Batches every worker prepares ahead."""
+    sampler: Node | None = None
+    """Node of SAMPLERS that orders the samples."""
+
+
+@dataclass(frozen=True)
+class DataConfig(LoaderConfig):
+    """Data sets and loaders."""
+
+    train: Node | Sequence[Node] | None = None
+    """Data set of training; a list is joined into one."""
+    val: Node | Sequence[Node] | None = None
+    """Data set of the evaluation during training."""
+    test: Node | Sequence[Node] | None = None
+    """Data set of ``intarsia test``."""
+    train_dataloader: Node = field(default_factory=dict)
+    """Loader values for training."""
+    val_dataloader: Node = field(default_factory=dict)
+    """Loader values for evaluation; ``workflow`` validation uses them too."""
+    test_dataloader: Node = field(default_factory=dict)
+    """Loader values for testing."""
+
+
+@dataclass(frozen=True)
+class RunnerConfig:
+    """How long training lasts, counted in epochs or iterations."""
+
+    type: str = 'EpochBasedRunner'
+    """Name in RUNNERS."""
+    max_epochs: int | None = None
+    """Epochs of training."""
+    max_iters: int | None = None
+    """Iterations of training."""
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """When and how the model is evaluated during training."""
+
+    interval: int = 1
+    """Epochs (or iterations) between two evaluations."""
+    start: int | None = None
+    """First epoch (or iteration) that is evaluated."""
+    by_epoch: bool | None = None
+    """Whether ``interval`` counts epochs; by default what the runner counts."""
+    metric: str | Node | Sequence[Any] | None = None
+    """Name, node or list of metrics; the task has a default."""
+    metric_options: Node = field(default_factory=dict)
+    """Options of the metrics: ``dict(topk=(1, 5))``."""
+    save_best: str | bool | None = None
+    """Metric whose best checkpoint is kept; ``'auto'`` takes the first."""
+    rule: Literal['greater', 'less'] | None = None
+    """Whether more is better; by default told from the metric's name."""
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """What is logged, how often and to where."""
+
+    interval: int = 10
+    """Iterations between two records."""
+    hooks: Sequence[Node] = (dict(type='TextLoggerHook'),)
+    """Nodes of HOOKS that receive the records."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A whole run, checked. Field names are those of config files."""
+
+    model: Node = field(default_factory=dict)
+    """The network: a node of MODELS."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Data sets and loaders."""
+    optimizer: Node | None = None
+    """A node of OPTIMIZERS, with ``constructor`` and ``paramwise_cfg``."""
+    optimizer_config: Node = field(default_factory=dict)
+    """How a loss becomes an update: arguments of OptimizerHook, or the node of another hook."""
+    lr_config: Node | None = None
+    """Schedule of the learning rate: ``policy``, warm-up, ``by_epoch``."""
+    momentum_config: Node | None = None
+    """Schedule of the momentum."""
+    runner: RunnerConfig | None = None
+    """Kind and length of training."""
+    total_epochs: int | None = None
+    """Older spelling of ``runner = dict(type='EpochBasedRunner', max_epochs=...)``."""
+    total_iters: int | None = None
+    """Older spelling of ``runner = dict(type='IterBasedRunner', max_iters=...)``."""
+    workflow: Sequence[Sequence[Any]] = (('train', 1),)
+    """Flows and how many epochs each lasts: ``[('train', 1), ('val', 1)]`` adds validation losses."""
+    evaluation: EvaluationConfig | None = None
+    """Evaluation during training; None evaluates once an epoch with the task's default metric."""
+    checkpoint_config: Node | None = field(default_factory=lambda: dict(interval=1))
+    """When checkpoints are written: arguments of CheckpointHook; None writes none."""
+    log_config: LogConfig | None = field(default_factory=LogConfig)
+    """Logging."""
+    custom_hooks: Sequence[Node] = ()
+    """Further nodes of HOOKS; ``priority`` gives their seat."""
+    custom_imports: Node | None = None
+    """Modules that register the user's components: ``dict(imports=[...], allow_failed_imports=False)``."""
+    task: Literal['classification', 'segmentation', 'pose', 'action'] | None = None
+    """Task of a model of the user's own that tells none."""
+    load_from: str | None = None
+    """Checkpoint whose weights training starts from."""
+    resume_from: str | None = None
+    """Checkpoint of a run that is continued."""
+    auto_resume: bool = False
+    """Continue from the newest intact checkpoint of the work directory, if there is one."""
+    work_dir: str | None = None
+    """Folder of everything the run writes; by default ``./work_dirs/CONFIG_STEM``."""
+    seed: int | None = None
+    """Seed of all randomness; by default drawn, logged and stored."""
+    deterministic: bool = False
+    """Use only deterministic algorithms."""
+    device: str | None = None
+    """Device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; by default the best there is."""
+    log_level: str = 'INFO'
+    """Lowest level of messages that are shown."""
+    dist_params: Node = field(default_factory=dict)
+    """Options of the process group: ``dict(backend='nccl')``."""
+    cudnn_benchmark: bool = False
+    """Let cuDNN try its algorithms on the first batch."""
+    opencv_num_threads: int = 0
+    """Threads of OpenCV in every process; 0 switches its threading off."""
+    mp_start_method: Literal['fork', 'spawn', 'forkserver'] | None = None
+    """How worker processes start; by default the system's way."""
+    find_unused_parameters: bool = False
+    """Let distributed training look for parameters without gradient."""
+    gpu_ids: Sequence[int] | None = None
+    """Kept from older configs; ``device`` decides."""
+
+
+UNSUPPORTED = {
+    'fp16': 'mixed precision is not built yet; remove the line to train in float32',
+    'precision': 'mixed precision is not built yet; remove the line to train in float32',
+}
+"""Words of the vocabulary that nothing here obeys yet, with what to do about it."""
+
+SECTIONS: dict[str, type[Any]] = {
+    'data': DataConfig,
+    'runner': RunnerConfig,
+    'evaluation': EvaluationConfig,
+    'log_config': LogConfig,
+}
+"""Fields whose content is a dataclass of its own."""
+
+
+def fields_of(section: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+    """Fields of a section by name."""
+    return {f.name: f for f in dataclasses.fields(section)}
+
+
+def vocabulary() -> frozenset[str]:
+    """All top-level names that mean something."""
+    return frozenset(fields_of(RunConfig)) | UNSUPPORTED.keys()
+
+
+def to_run_config(values: Mapping[str, Any]) -> RunConfig:
+    """Make the typed config out of checked values; names outside the vocabulary are left behind."""
+    known = fields_of(RunConfig)
+    taken = {name: _section(name, value) for name, value in values.items() if name in known}
+    if taken.get('runner') is None:
+        if taken.get('total_iters') is not None:
+            taken['runner'] = RunnerConfig('IterBasedRunner', max_iters=taken['total_iters'])
+        elif taken.get('total_epochs') is not None:
+            taken['runner'] = RunnerConfig('EpochBasedRunner', max_epochs=taken['total_epochs'])
+    return RunConfig(**taken)
+
+
+def _section(name: str, value: Any) -> Any:
+    if name in SECTIONS and isinstance(value, Mapping):
+        return SECTIONS[name](**value)
+    if value is None and name in ('optimizer_config', 'dist_params'):
+        return {}
+    return value

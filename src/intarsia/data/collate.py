@@ -1,0 +1,54 @@
+"""Samples -> batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Join samples key by key: tensors, arrays and numbers are stacked, everything else becomes a list.
+
+    Args:
+        samples: Dicts with equal keys.
+
+    Returns:
+        A dict of tensors with a leading batch axis, and lists.
+
+    Raises:
+        ValueError: Samples differ in their keys, or in the shape of what is to be stacked.
+    """
+    keys = samples[0].keys()
+    for sample in samples:
+        if sample.keys() != keys:
+            raise ValueError(f'samples of one batch differ in their keys: {sorted(keys ^ sample.keys())}')
+    return {key: _join(key, [sample[key] for sample in samples]) for key in keys}
+
+
+def _join(key: str, values: list[Any]) -> Any:
+    first = values[0]
+    if isinstance(first, np.ndarray):
+        values = [torch.from_numpy(np.ascontiguousarray(v)) for v in values]
+        first = values[0]
+    if isinstance(first, torch.Tensor):
+        shapes = {tuple(v.shape) for v in values}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"'{key}' has different shapes in one batch: {sorted(shapes)}. "
+                'Resize, crop or pad to one size in the pipeline, or use batches of one.'
+            )
+        return torch.stack(values, out=_shared(first, len(values)))
+    if isinstance(first, (bool, int, float, np.number)):
+        return torch.as_tensor(np.asarray(values))
+    return values
+
+
+def _shared(first: torch.Tensor, count: int) -> torch.Tensor | None:
+    """Within a worker, memory the main process can read without a copy."""
+    if torch.utils.data.get_worker_info() is None:
+        return None
+    storage = first._typed_storage()._new_shared(first.numel() * count, device=first.device)
+    return first.new(storage).resize_(count, *first.shape)

@@ -1,0 +1,118 @@
+"""Batches of a data set, equal for any number of workers, from any place in an epoch on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from intarsia.data.collate import collate
+from intarsia.data.samplers import Sampler
+from intarsia.data.seeding import SampleKey
+
+
+class _KeyBatches:
+    """Batches of :class:`SampleKey`, from ``first`` on; the loader's workers receive them one by one."""
+
+    def __init__(self, sampler: Sampler, batch_size: int, drop_last: bool, seed: int) -> None:
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self.seed = seed
+        self.epoch = 0
+        self.first = 0
+
+    def num_batches(self) -> int:
+        full, rest = divmod(len(self.sampler), self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
+
+    def __len__(self) -> int:
+        return max(self.num_batches() - self.first, 0)
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        order, positions = self.sampler.order(self.epoch), self.sampler.positions()
+        for batch in range(self.first, self.num_batches()):
+            taken = positions[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield [SampleKey(int(order[p % len(order)]), self.seed, self.epoch, p) for p in taken]
+
+
+class Loader:
+    """Iterates over the batches of one epoch at a time.
+
+    Args:
+        dataset: Takes a :class:`SampleKey` and gives a dict.
+        sampler: Orders it.
+        batch_size: Samples of a batch.
+        num_workers: Worker processes; 0 loads in this one.
+        drop_last: Leave out a last batch that is not full.
+        seed: Seed of every sample's pipeline.
+        prepare: Applied to every batch in this process: transfer to the device.
+        persistent_workers: Keep workers between epochs.
+        prefetch_factor: Batches every worker prepares ahead.
+        pin_memory: Page-locked batches, for transfers to a GPU.
+        start_method: How workers start.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        sampler: Sampler,
+        batch_size: int = 1,
+        num_workers: int = 0,
+        drop_last: bool = False,
+        seed: int = 0,
+        prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        persistent_workers: bool = True,
+        prefetch_factor: int = 2,
+        pin_memory: bool = False,
+        start_method: str | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.sampler = sampler
+        self.prepare = prepare
+        self._keys = _KeyBatches(sampler, batch_size, drop_last, seed)
+        workers: dict[str, Any] = {}
+        if num_workers > 0:
+            workers = dict(
+                persistent_workers=persistent_workers,
+                prefetch_factor=prefetch_factor,
+                multiprocessing_context=start_method,
+                worker_init_fn=_init_worker,
+            )
+        self._loader = DataLoader(
+            dataset,
+            batch_sampler=self._keys,  # type: ignore[arg-type]
+            num_workers=num_workers,
+            collate_fn=collate,
+            pin_memory=pin_memory and torch.cuda.is_available(),
+            **workers,
+        )
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of a full batch."""
+        return self._keys.batch_size
+
+    def start(self, epoch: int, first: int = 0) -> None:
+        """Make the next iteration that of ``epoch``, beginning with batch number ``first``."""
+        self._keys.epoch, self._keys.first = epoch, first
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        return self._keys.num_batches()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The batches, prepared."""
+        if self.prepare is None:
+            return iter(self._loader)
+        return map(self.prepare, self._loader)
+
+
+def _init_worker(worker: int) -> None:
+    """One thread a worker: they are the parallelism."""
+    import cv2
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

@@ -1,0 +1,68 @@
+"""The first step of most pipelines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from intarsia.core.registries import TRANSFORMS
+from intarsia.data.io.image import COLOR_TYPES, ColorType, read_image
+from intarsia.data.transforms.image_transform import require_choice
+from intarsia.data.transforms.transform import Results, Transform
+
+
+@TRANSFORMS.register_module()
+class LoadImageFromFile(Transform):
+    """Read the image of a sample.
+
+    The sample names it by ``img_prefix`` (a folder, or None) and ``img_info['filename']``, or by ``img_path``.
+    Sets ``img``, ``img_shape``, ``ori_shape``, ``filename`` (the path), ``ori_filename`` (without the folder) and an
+    ``img_norm_cfg`` that says that nothing was normalized.
+
+    Args:
+        to_float32: Convert the image to float32.
+        color_type: What the image becomes; see :func:`intarsia.data.io.image.read_image`.
+        imdecode_backend: Which library decodes, ``'cv2'`` or ``'pillow'``.
+        file_client_args: ``dict(backend='disk')`` or None; files are read from disk.
+    """
+
+    def __init__(
+        self,
+        to_float32: bool = False,
+        color_type: ColorType = 'color',
+        imdecode_backend: str = 'cv2',
+        file_client_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.to_float32 = to_float32
+        self.color_type: ColorType = require_choice('color_type', color_type, COLOR_TYPES)
+        self.imdecode_backend: Any = require_choice('imdecode_backend', imdecode_backend, ('cv2', 'pillow'))
+        backend = (file_client_args or {}).get('backend', 'disk')
+        require_choice("file_client_args['backend']", backend, ('disk', 'local'))
+
+    def __call__(self, results: Results, rng: np.random.Generator) -> Results:
+        """Read; nothing is drawn."""
+        if results.get('img_info') is not None:
+            name = results['img_info']['filename']
+            path = os.path.join(results.get('img_prefix') or '', name)
+        else:
+            name = path = results['img_path']
+        img = read_image(path, self.color_type, backend=self.imdecode_backend)
+        if self.to_float32:
+            img = img.astype(np.float32)
+        channels = img.shape[2] if img.ndim == 3 else 1
+        results.update(
+            filename=path,
+            ori_filename=name,
+            img=img,
+            img_shape=img.shape,
+            ori_shape=img.shape,
+            img_norm_cfg={
+                'mean': np.zeros(channels, np.float32),
+                'std': np.ones(channels, np.float32),
+                'to_rgb': False,
+            },
+        )
+        return results

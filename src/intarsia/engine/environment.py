@@ -1,0 +1,64 @@
+"""What a run happens in: versions, devices, threads, seeds."""
+
+from __future__ import annotations
+
+import platform
+import random
+import secrets
+import sys
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+
+PACKAGES = ('intarsia', 'torch', 'numpy', 'opencv-python-headless', 'Pillow', 'safetensors', 'rich')
+
+
+def environment() -> dict[str, Any]:
+    """Versions of Python and packages, the processor count and the GPUs."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        'python': platform.python_version(),
+        'platform': platform.platform(),
+        'executable': sys.executable,
+        **versions,
+        'cuda': torch.version.cuda,
+        'gpus': gpus,
+        'threads': torch.get_num_threads(),
+    }
+
+
+def pick_device(wanted: str | None) -> torch.device:
+    """The device asked for, or the best there is.
+
+    Raises:
+        RuntimeError: The device asked for does not exist here.
+    """
+    if wanted is None:
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    device = torch.device(wanted)
+    if device.type == 'cuda' and not torch.cuda.is_available():
+        raise RuntimeError(f'device {wanted}: there is no usable CUDA GPU here; use --device cpu')
+    return device
+
+
+def seed_everything(seed: int, deterministic: bool = False) -> None:
+    """Seed the global generators, and allow only deterministic algorithms if asked."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    if deterministic:
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def draw_seed() -> int:
+    """A seed nobody chose."""
+    return secrets.randbelow(2**31)

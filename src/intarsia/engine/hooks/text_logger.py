@@ -1,0 +1,91 @@
+"""Records as lines of text and of JSON."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from intarsia.core.registries import HOOKS
+from intarsia.engine.hooks.logger import LoggerHook, peak_memory_mb
+
+if TYPE_CHECKING:
+    from intarsia.engine.runner import BaseRunner
+
+
+@HOOKS.register_module()
+class TextLoggerHook(LoggerHook):
+    """Writes one line a record to the logger and to ``TIMESTAMP.log.json`` in the work directory.
+
+    The first JSON line holds the run's ``meta`` (environment, config, seed); every other one a record with the keys
+    ``mode``, ``epoch``, ``iter``, ``lr``, then times (seconds), losses and metrics.
+
+    Args:
+        interval: Iterations between two records.
+        ignore_last: Leave out the iterations of an epoch that do not fill an interval.
+        reset_flag: Clear the record after logging it.
+        by_epoch: Whether records count epochs; None counts what the runner counts.
+    """
+
+    def before_run(self, runner: BaseRunner) -> None:
+        """Open the JSON file and start the clock for the time that is left."""
+        super().before_run(runner)
+        self.started_s, self.started_iter = perf_counter(), runner.iter
+        self.json_file = None
+        if runner.work_dir is not None and runner.rank == 0:
+            runner.work_dir.mkdir(parents=True, exist_ok=True)
+            self.json_file = runner.work_dir / f'{runner.timestamp}.log.json'
+            head = {k: v for k, v in runner.meta.items() if k in ('env_info', 'config', 'seed', 'exp_name')}
+            self._append(head)
+
+    def log(self, runner: BaseRunner) -> None:
+        """Write one record."""
+        record = self._record(runner)
+        self._append(record)
+        runner.logger.info(self._line(runner, record))
+
+    def _record(self, runner: BaseRunner) -> dict[str, Any]:
+        output = dict(runner.log_buffer.output)
+        mode = self.get_mode(runner)
+        num_val_iters = output.pop('eval_iter_num', None)
+        iteration = self.get_iter(runner, inner_iter=True)
+        if mode == 'val' and num_val_iters is not None and self.by_epoch:
+            iteration = num_val_iters
+        record = dict(mode=mode, epoch=self.get_epoch(runner), iter=iteration, lr=self.get_lr(runner))
+        memory = peak_memory_mb()
+        if mode == 'train' and memory is not None:
+            record['memory'] = memory
+        return {**record, **output}
+
+    def _line(self, runner: BaseRunner, record: Mapping[str, Any]) -> str:
+        if record['mode'] == 'train':
+            if self.by_epoch:
+                head = f'Epoch [{record["epoch"]}][{record["iter"]}/{len(runner.data_loader)}]'
+            else:
+                head = f'Iter [{record["iter"]}/{runner.max_iters}]'
+            first = [f'lr: {_lr_text(record["lr"])}', f'eta: {self._eta(runner)}', f'time: {record["time"]:.3f}']
+            first += [f'data_time: {record["data_time"]:.3f}'] if 'data_time' in record else []
+            first += [f'memory: {record["memory"]}'] if 'memory' in record else []
+        else:
+            count = f'[{record["epoch"]}]' if self.by_epoch else f'[{runner.iter + 1}]'
+            head, first = f'{"Epoch" if self.by_epoch else "Iter"}(val) {count}[{record["iter"]}]', []
+        shown = {'mode', 'epoch', 'iter', 'lr', 'time', 'data_time', 'memory'}
+        rest = [f'{k}: {v:.4f}' if isinstance(v, float) else f'{k}: {v}' for k, v in record.items() if k not in shown]
+        return head + '\t' + ', '.join(first + rest)
+
+    def _eta(self, runner: BaseRunner) -> str:
+        done = runner.iter + 1 - self.started_iter
+        seconds = (perf_counter() - self.started_s) / max(done, 1) * ((runner.max_iters or 0) - runner.iter - 1)
+        return str(datetime.timedelta(seconds=max(int(seconds), 0)))
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        if self.json_file is not None:
+            rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in record.items()}
+            with self.json_file.open('a', encoding='utf-8') as stream:
+                stream.write(json.dumps(rounded, default=str) + '\n')
+
+
+def _lr_text(lr: Any) -> str:
+    return ' '.join(f'{k}: {v:.3e}' for k, v in lr.items()) if isinstance(lr, Mapping) else f'{lr:.3e}'

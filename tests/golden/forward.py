@@ -1,0 +1,94 @@
+"""Runs a recorded forward pass and compares it with what our model of the same config computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from intarsia.core.registries import MODELS
+from tests.golden.fill import deviation, fill, key_hash, make_input, state_hash, tuples
+from tests.golden.models import bind, missing_components, task_of
+from tests.golden.outcome import Outcome
+
+TOLERANCE = 1e-4
+"""Relative to the output's RMS; ten times the record's own noise if that is more."""
+
+UNSTABLE = 1e-2
+"""With more noise than this only keys, shapes and parameters are facts."""
+
+
+def run(record: Mapping[str, Any]) -> Outcome:
+    """Compare one record: keys, constant tables, filled parameters, outputs.
+
+    Args:
+        record: A line of the forward fixtures.
+    """
+    task, call = task_of(record['zoo']), CALLS.get(record['model_type'])
+    if task is None or call is None:
+        return Outcome(missing=[record['model_type']])
+    config = bind(tuples(record['model']), record['zoo'])
+    missing = missing_components(config, task)
+    if missing:
+        return Outcome(missing=missing)
+    try:
+        model = MODELS.of(task).build(config)
+    except Exception as error:
+        return Outcome(error=f'{type(error).__name__}: {error}')
+    try:
+        return _compare(model, record, call)
+    except Exception as error:
+        return Outcome(built=True, error=f'{type(error).__name__}: {error}')
+
+
+def _compare(model: nn.Module, record: Mapping[str, Any], call: Callable[[Any, Tensor], dict[str, Tensor]]) -> Outcome:
+    state = model.state_dict()
+    if key_hash(state) != record['sha1_keys']:
+        return Outcome(built=True, error='keys or shapes of the state dict differ')
+    kept = fill(state, record['gain2'])
+    if not record['kept_tables'] and state_hash(state, kept) != record['sha1_kept']:
+        return Outcome(built=True, keys_equal=True, error='an integer buffer is built differently')
+    model.eval()
+    with torch.no_grad():
+        outputs = call(model, make_input(record['input']['name'], record['input']['shape']))
+    noise = record['noise'] or 0.0
+    wrong = 0.0
+    for expected in record['outputs']:
+        if expected['name'] not in outputs:
+            return Outcome(built=True, keys_equal=True, error=f'no output {expected["name"]}; we have {list(outputs)}')
+        output = outputs[expected['name']]
+        if list(output.shape) != expected['shape']:
+            shapes = f'{list(output.shape)}, not {expected["shape"]}'
+            return Outcome(built=True, keys_equal=True, error=f'{expected["name"]} has the shape {shapes}')
+        wrong = max(wrong, deviation(output, expected))
+    equal = noise > UNSTABLE or wrong <= max(TOLERANCE, 10 * noise)
+    return Outcome(built=True, keys_equal=True, equal=equal, max_rel=wrong)
+
+
+# ---------------------------------------------------------------------- what is called, by type of model
+
+
+def _classify(model: Any, img_nchw: Tensor) -> dict[str, Tensor]:
+    """The outputs of backbone and neck, the feature before the last layer, the logits."""
+    feats = model.backbone(img_nchw)
+    outputs = flatten('backbone', feats)
+    if model.with_neck:
+        feats = model.neck(feats)
+        outputs |= flatten('neck', feats)
+    if model.with_head:
+        outputs |= flatten('head.pre_logits', model.head.pre_logits(feats))
+        outputs |= flatten('head', model.head(feats))
+    return outputs
+
+
+CALLS: dict[str, Callable[[Any, Tensor], dict[str, Tensor]]] = {'ImageClassifier': _classify}
+
+
+def flatten(name: str, value: Any) -> dict[str, Tensor]:
+    """Tensors in nested tuples, lists and dicts by dotted names."""
+    if isinstance(value, Tensor):
+        return {name: value}
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    return {key: each for inner, node in items for key, each in flatten(f'{name}.{inner}', node).items()}

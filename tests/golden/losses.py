@@ -1,0 +1,140 @@
+"""Runs a recorded training loss, of a whole model or of a loss module, and compares it with what we compute.
+
+The components of the records are built from their own configs. Where a record says what we say otherwise, the
+difference stands in a table below, one line each; what has no counterpart counts as missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from intarsia.core.registries import LOSSES, MODELS
+from intarsia.models.task_model import parse_losses
+from tests.golden.fill import fill, make_input, tuples
+from tests.golden.models import bind, missing_components, task_of
+from tests.golden.outcome import Outcome
+
+
+DROP_ATTRIBUTES = ('drop_prob', 'drop_path_rate', 'dropout_ratio', 'drop_rate', 'attn_drop_rate')
+
+LOSS_TOLERANCE = 1e-4
+GRADIENT_TOLERANCE = 1e-2
+MODULE_TOLERANCE = 1e-5
+
+
+def run(record: Mapping[str, Any]) -> Outcome:
+    """Compare one record.
+
+    Args:
+        record: A line of the loss fixtures: with ``model`` a whole model, with ``loss`` a loss module.
+    """
+    toolbox = record.get('zoo') or record['package']
+    task = task_of(toolbox)
+    if task is None:
+        return Outcome(missing=[f'the task of {toolbox}'])
+    compare = _compare_model if 'model' in record else _compare_module
+    try:
+        return compare(record, task)
+    except Exception as error:
+        return Outcome(error=f'{type(error).__name__}: {error}')
+
+
+# ---------------------------------------------------------------------- whole models
+
+
+def _compare_model(record: Mapping[str, Any], task: str) -> Outcome:
+    config = bind(tuples(record['model']), record['zoo'])
+    missing = missing_components(config, task)
+    if missing:
+        return Outcome(missing=missing)
+    model = MODELS.of(task).build(config)
+    fill(model.state_dict())
+    _switch_off_drops(model)
+    model.train()
+    torch.manual_seed(0)
+    num_classes = _num_classes(record['model'])
+    batch = {'img': make_input('input', record['input']['shape'])}
+    batch['gt_label'] = _labels(record['targets'][0], len(batch['img']), num_classes)
+    total, values = parse_losses(model.loss(batch['img'], batch))
+    total.backward()
+    wrong = [relative(values[name].item(), kept) / LOSS_TOLERANCE for name, kept in record['losses'].items()]
+    wrong.append(relative(total.item(), record['total_loss']) / LOSS_TOLERANCE)
+    wrong.append(relative(_gradient_norm(model), record['grad_norm']) / GRADIENT_TOLERANCE)
+    return Outcome(built=True, keys_equal=True, equal=max(wrong) <= 1, max_rel=max(wrong) * LOSS_TOLERANCE)
+
+
+def _switch_off_drops(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+        if isinstance(module, nn.MultiheadAttention):
+            module.dropout = 0.0
+        for name in DROP_ATTRIBUTES:
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+
+
+def _labels(recipe: str, num_samples: int, num_classes: int) -> Tensor:
+    """The target that a record describes in words."""
+    n, c = torch.arange(num_samples), torch.arange(num_classes)
+    hard = (7 * n + 3) % num_classes
+    if 'onehots' in recipe:
+        return ((5 * c[None] + 3 * n[:, None]) % 7 == 0).float()
+    if 'soft' in recipe:
+        soft = torch.zeros(num_samples, num_classes)
+        soft[n, hard] += 0.7
+        soft[n, (7 * n + 5) % num_classes] += 0.3
+        return soft
+    return hard
+
+
+def _num_classes(model: Mapping[str, Any]) -> int:
+    return model['head'].get('num_classes') or model['backbone']['num_classes']
+
+
+def _gradient_norm(model: nn.Module) -> float:
+    squares = [p.grad.double().square().sum() for p in model.parameters() if p.grad is not None]
+    return torch.stack(squares).sum().sqrt().item()
+
+
+# ---------------------------------------------------------------------- loss modules
+
+
+def _compare_module(record: Mapping[str, Any], task: str) -> Outcome:
+    missing = missing_components(record['loss'], task)
+    if missing:
+        return Outcome(missing=missing)
+    loss = LOSSES.of(task).build(tuples(record['loss']))
+    score = make_input('output', (4, 10)).requires_grad_()
+    value = loss(score, _module_target(record))
+    value.sum().backward()
+    assert score.grad is not None
+    gradient = score.grad.double()
+    kept_gradient = torch.tensor(record['grad_first8'][0], dtype=torch.float64)
+    wrong = [
+        relative(value.sum().item(), record['sum']),
+        relative(gradient.norm().item(), record['grad_norm'][0]),
+        (gradient.reshape(-1)[:8] - kept_gradient).abs().max().item() / record['grad_norm'][0],
+    ]
+    same_shape = list(value.shape) == record['output_shapes'][0]
+    equal = same_shape and max(wrong) <= MODULE_TOLERANCE
+    return Outcome(built=True, keys_equal=True, equal=equal, max_rel=max(wrong) if same_shape else math.inf)
+
+
+def _module_target(record: Mapping[str, Any]) -> Tensor:
+    recipe = record['inputs']
+    if record['loss'].get('mode') == 'multi_label' or recipe.startswith("label=('target'>0)"):
+        return (make_input('target', (4, 10)) > 0).long()
+    if 'softmax' in recipe:
+        return make_input('target', (4, 10)).softmax(dim=1)
+    return (7 * torch.arange(4) + 3) % 10
+
+
+def relative(value: float, kept: float) -> float:
+    """Deviation relative to the kept value."""
+    return abs(value - kept) / max(abs(kept), 1e-12)

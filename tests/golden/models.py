@@ -1,0 +1,66 @@
+"""Model configs of the old toolboxes, bound to our components.
+
+Both generations say most things alike. Where they do not, the difference stands in a table here, one line each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from intarsia.core.registries import MODELS
+
+NOT_OF_THE_NETWORK = ('pretrained', 'data_preprocessor', 'train_cfg', 'test_cfg')
+"""Fields of a model that change neither its parameters nor its forward pass."""
+
+TASKS = {'mmcls': 'classification', 'mmpretrain': 'classification'}
+"""Toolbox -> task of ours."""
+
+ARGUMENTS: dict[tuple[str, str], str | None] = {}
+"""(Type, argument of a 1.x config) -> our argument, or None if it is left out."""
+
+PARTS = ('backbone', 'neck', 'head')
+
+
+def task_of(zoo: str) -> str | None:
+    """Our task for a toolbox of either generation (``'mmcls-0.25.0'``), or None."""
+    return TASKS.get(zoo.split('-', 1)[0])
+
+
+def bind(model: Mapping[str, Any], zoo: str) -> dict[str, Any]:
+    """A model config of a record as one of ours: without what is not of the network, arguments renamed."""
+    kept = {key: value for key, value in model.items() if key not in NOT_OF_THE_NETWORK}
+    return _bound(kept, is_new=not zoo.startswith('mmcls'))
+
+
+def _bound(node: Any, is_new: bool) -> Any:
+    if isinstance(node, (list, tuple)):
+        return type(node)(_bound(value, is_new) for value in node)
+    if not isinstance(node, Mapping):
+        return node
+    bound = {}
+    for key, value in node.items():
+        name = ARGUMENTS.get((str(node.get('type')), key), key) if is_new else key
+        if name is not None and not _is_pretrained(key, value):
+            bound[name] = _bound(value, is_new)
+    return bound
+
+
+def _is_pretrained(key: str, value: Any) -> bool:
+    return key == 'init_cfg' and isinstance(value, Mapping) and value.get('type') == 'Pretrained'
+
+
+def missing_components(model: Mapping[str, Any], task: str) -> list[str]:
+    """Types of a model config, or of a single part, that we do not have."""
+    registry = MODELS.of(task)
+    return sorted({name for name in _types(model) if name not in registry})
+
+
+def _types(node: Any) -> Iterator[str]:
+    if isinstance(node, (list, tuple)):
+        for each in node:
+            yield from _types(each)
+    elif isinstance(node, Mapping) and 'type' in node:
+        yield node['type']
+        for key in (*PARTS, 'loss'):
+            yield from _types(node.get(key))
