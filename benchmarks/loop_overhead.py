@@ -26,7 +26,7 @@ from torch import nn
 
 BATCH, FEATURES, LOG_INTERVAL, BASE_LR = 8, 16, 50, 0.01
 
-REFERENCE = '''
+REFERENCE = """
 import sys, time, tempfile, logging, torch
 from torch import nn
 from mmengine.model import BaseModel
@@ -49,7 +49,8 @@ loader = L(D(), batch_size=1)
 runner = Runner(M(), tempfile.mkdtemp(), train_dataloader=loader, train_cfg=dict(by_epoch=True, max_epochs=1),
     optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)), log_level='WARNING',
     param_scheduler=dict(type='CosineAnnealingLR', by_epoch=False, T_max=n),
-    default_hooks=dict(logger=dict(type='LoggerHook', interval=50), checkpoint=dict(type='CheckpointHook', interval=10, save_last=False)))
+    default_hooks=dict(logger=dict(type='LoggerHook', interval=50),
+    checkpoint=dict(type='CheckpointHook', interval=10, save_last=False)))
 from mmengine.hooks import Hook
 class T(Hook):
     priority = 'LOWEST'
@@ -57,7 +58,7 @@ class T(Hook):
     def after_train_epoch(self, runner): print('SECONDS', time.perf_counter() - self.t)
 runner.register_hook(T())
 runner.train()
-'''
+"""
 
 
 class Model(nn.Module):

@@ -37,7 +37,7 @@ def test_delete_replaces_and_never_remains(write):
 
 def test_a_dict_over_a_number_is_refused_and_over_none_is_not(write):
     write('a.py', 'x = 1\nclip = None')
-    with pytest.raises(ConfigError, match=r"c\.py:2: x: a dict cannot inherit from a int .*_delete_=True"):
+    with pytest.raises(ConfigError, match=r'c\.py:2: x: a dict cannot inherit from a int .*_delete_=True'):
         load_config(write('c.py', "_base_ = 'a.py'\nx = dict(y=1)"))
     assert load_config(write('d.py', "_base_ = 'a.py'\nclip = dict(y=1)")).values['clip'] == dict(y=1)
 
@@ -106,8 +106,13 @@ def test_broken_files_say_where(write, name, text, message):
 
 
 def test_origins_follow_variables_and_bases(write):
-    base = write('a.py', "pipeline = [\n    dict(type='Load'),\n    dict(type='Crop', size=4),\n]\ndata = dict(train=dict(pipeline=pipeline))")
-    child = write('c.py', "_base_ = 'a.py'\n\ndata = dict(batch=3)\nmodel = dict(\n    depth=18,\n)\nmodel['width'] = 2")
+    base = write(
+        'a.py',
+        "pipeline = [\n    dict(type='Load'),\n    dict(type='Crop', size=4),\n]\ndata = dict(train=dict(pipeline=pipeline))",
+    )
+    child = write(
+        'c.py', "_base_ = 'a.py'\n\ndata = dict(batch=3)\nmodel = dict(\n    depth=18,\n)\nmodel['width'] = 2"
+    )
     origins = load_config(child).origins
     assert origins.find('data.train.pipeline.1.size') == (str(base), 3)
     assert origins.find('data.batch') == (str(child), 3)
@@ -137,7 +142,10 @@ def test_option_values(text, value):
 
 def test_options_change_dicts_and_list_items(write):
     config = load_config(write('a.py', "data = dict(pipeline=[dict(type='A'), dict(type='B', size=1)], step=(1, 2))"))
-    apply_options(config, ['data.pipeline.1.size=9', 'data.step.0=5', 'new.deep.key=[1,2]', 'data.pipeline.-1.type=C', 'x=1', 'x=2'])
+    apply_options(
+        config,
+        ['data.pipeline.1.size=9', 'data.step.0=5', 'new.deep.key=[1,2]', 'data.pipeline.-1.type=C', 'x=1', 'x=2'],
+    )
     assert config.values['data'] == dict(pipeline=[dict(type='A'), dict(type='C', size=9)], step=[5, 2])
     assert config.values['new'] == dict(deep=dict(key=[1, 2]))
     assert config.values['x'] == 2

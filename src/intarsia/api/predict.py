@@ -49,7 +49,7 @@ def predict(
     answers = []
     for file, result in zip(files, model.predict(files), strict=True):
         output = folder / f'{file.stem}.png'
-        write_image(output, task.draw(read_image(file), result))
+        write_image(task.draw(read_image(file), result), output)
         answers.append({'file': str(file), 'output': str(output), 'result': result.as_dict()})
     return answers
 

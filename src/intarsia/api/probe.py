@@ -31,7 +31,11 @@ def probe_model(config: ConfigFile) -> list[Problem]:
     except Exception as error:
         notes = ''.join(f' ({note})' for note in getattr(error, '__notes__', ()))
         message = f'the model cannot be built or run: {type(error).__name__}: {error}{notes}.'
-        code = 'channel-mismatch' if 'shapes cannot be multiplied' in str(error) or 'channels' in str(error) else 'bad-config'
+        code = (
+            'channel-mismatch'
+            if 'shapes cannot be multiplied' in str(error) or 'channels' in str(error)
+            else 'bad-config'
+        )
         return [Problem(code, message, 'model', *origin)]
     return []
 
@@ -42,7 +46,7 @@ def _in_channels(model: Mapping[str, Any]) -> int:
 
 
 def _image_size(values: Mapping[str, Any]) -> tuple[int, int]:
-    """Height and width of the images: what the backbone was made for, else the last size the pipeline sets, else 224."""
+    """Height and width of the images: the backbone's ``img_size``, else the last size of the pipeline, else 224."""
     backbone = values['model'].get('backbone')
     size: Any = backbone.get('img_size') if isinstance(backbone, Mapping) else None
     data = values.get('data') or {}

@@ -109,7 +109,8 @@ def assemble(
     model = build_model(run.model).to(device)
     classes = getattr(by_mode['train'].dataset, 'CLASSES', None)
     model.classes = classes if classes is not None else getattr(model, 'classes', None)
-    assert run.optimizer is not None and run.runner is not None
+    assert run.optimizer is not None
+    assert run.runner is not None
     length = {k: v for k, v in (('max_epochs', run.runner.max_epochs), ('max_iters', run.runner.max_iters)) if v}
     runner: BaseRunner = registries.RUNNERS.get(run.runner.type)(
         model,
@@ -134,11 +135,11 @@ def register_hooks(runner: BaseRunner, run: RunConfig) -> None:
     """Give every hook of the config its seat, default ones first."""
     hooks = registries.HOOKS
     if run.lr_config is not None:
-        node = dict(run.lr_config)
-        hook_type = node.pop('type', None) or policy_hook(node.pop('policy'), 'LrUpdaterHook')
+        schedule = dict(run.lr_config)
+        hook_type = schedule.pop('type', None) or policy_hook(schedule.pop('policy'), 'LrUpdaterHook')
         if not runner.by_epoch:
-            node.setdefault('by_epoch', False)
-        runner.register_hook(_build_schedule(hook_type, node, runner), Priority.VERY_HIGH)
+            schedule.setdefault('by_epoch', False)
+        runner.register_hook(_build_schedule(hook_type, schedule, runner), Priority.VERY_HIGH)
     runner.register_hook(hooks.build({'type': 'OptimizerHook', **run.optimizer_config}), Priority.ABOVE_NORMAL)
     if run.checkpoint_config is not None:
         runner.register_hook(hooks.build({'type': 'CheckpointHook', **run.checkpoint_config}), Priority.NORMAL)

@@ -38,7 +38,9 @@ def _show(args: argparse.Namespace) -> int:
     if args.origins:
         for path, value in _leaves(config.values):
             origin = config.origins.find(path)
-            place = f'  # {origin.file}:{origin.line}' if origin and origin.line else f'  # {origin.file}' if origin else ''
+            place = (
+                f'  # {origin.file}:{origin.line}' if origin and origin.line else f'  # {origin.file}' if origin else ''
+            )
             print(f'{path} = {value!r}{place}')
     else:
         print(dump_json(config.values) if args.json else dump_python(config.values), end='\n' if args.json else '')

@@ -24,7 +24,11 @@ def run(args: argparse.Namespace) -> int:
         if name not in registries:
             close = closest(name, registries)
             raise ConfigError(
-                Problem('unknown-component', f"there is no registry '{args.registry}'.", suggestion=(close or '').lower() or None)
+                Problem(
+                    'unknown-component',
+                    f"there is no registry '{args.registry}'.",
+                    suggestion=(close or '').lower() or None,
+                )
             )
         registries = {name: registries[name]}
     names = {name: registry.names() for name, registry in registries.items()}

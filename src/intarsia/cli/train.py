@@ -26,7 +26,10 @@ def run(args: argparse.Namespace) -> int:
     from intarsia.api.train import train
 
     result = train(
-        config, validate=not args.no_validate, pretrained=not args.no_pretrained, console=None if args.json else _console()
+        config,
+        validate=not args.no_validate,
+        pretrained=not args.no_pretrained,
+        console=None if args.json else _console(),
     )
     if args.json:
         document = {

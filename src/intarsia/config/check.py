@@ -43,8 +43,24 @@ CODES = {
 """Every ``code`` a problem can have."""
 
 ONE_X_WORDS = frozenset(
-    'optim_wrapper param_scheduler train_dataloader val_dataloader test_dataloader val_evaluator test_evaluator '
-    'default_hooks default_scope env_cfg randomness auto_scale_lr visualizer vis_backends log_processor resume'.split()
+    [
+        'optim_wrapper',
+        'param_scheduler',
+        'train_dataloader',
+        'val_dataloader',
+        'test_dataloader',
+        'val_evaluator',
+        'test_evaluator',
+        'default_hooks',
+        'default_scope',
+        'env_cfg',
+        'randomness',
+        'auto_scale_lr',
+        'visualizer',
+        'vis_backends',
+        'log_processor',
+        'resume',
+    ]
 )
 """Fields that only the 1.x generation has."""
 
@@ -74,7 +90,9 @@ def import_custom_modules(config: ConfigFile) -> Iterator[Finding]:
             importlib.import_module(module)
         except Exception as error:
             if not (allow_failed and isinstance(error, ImportError)):
-                message = f'importing {module} failed: {type(error).__name__}: {error}. Searched: {", ".join(sys.path)}.'
+                message = (
+                    f'importing {module} failed: {type(error).__name__}: {error}. Searched: {", ".join(sys.path)}.'
+                )
                 yield Finding('import-failed', message, 'custom_imports')
 
 

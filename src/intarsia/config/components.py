@@ -88,7 +88,9 @@ def check_component(kind: Any, arguments: Mapping[str, Any], registry: Registry,
         signature = find_signature(kind, registry)
     except RegistryError:
         suggestion = closest(str(kind), registry.names())
-        message = registry.explain_miss(str(kind)).split(' Did you mean')[0] if suggestion else registry.explain_miss(kind)
+        message = (
+            registry.explain_miss(str(kind)).split(' Did you mean')[0] if suggestion else registry.explain_miss(kind)
+        )
         yield Finding('unknown-component', message, f'{path}.type', suggestion)
         return
     except TypeError as error:

@@ -116,7 +116,9 @@ def checkpoint_folder() -> Path:
 def file_exists(value: str) -> bool:
     """Whether a path, a name in the checkpoint folder (for URLs) or an embedded data set exists."""
     if value.startswith('intarsia::'):
-        return (Path(__file__).resolve().parent.parent / 'data' / 'embedded' / value.removeprefix('intarsia::')).exists()
+        return (
+            Path(__file__).resolve().parent.parent / 'data' / 'embedded' / value.removeprefix('intarsia::')
+        ).exists()
     if '://' in value:
         return any((checkpoint_folder() / f'{Path(value).name}{suffix}').exists() for suffix in ('', '.pth'))
     return Path(value).exists()

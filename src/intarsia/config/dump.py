@@ -23,7 +23,8 @@ def _python(value: Any, used: int, indent: int) -> str:
     if isinstance(value, Mapping) and value:
         named = _all_names(value)
         rows = [
-            inner + (f'{k}=' if named else f'{k!r}: ') + _python(v, len(str(k)) + 4, indent + 4) for k, v in value.items()
+            inner + (f'{k}=' if named else f'{k!r}: ') + _python(v, len(str(k)) + 4, indent + 4)
+            for k, v in value.items()
         ]
         opening, closing = ('dict(', ')') if named else ('{', '}')
     elif isinstance(value, (list, tuple)) and value:

@@ -1,4 +1,4 @@
-"""Config files: ``.py``, ``.json`` and ``.yaml``, with inheritance, read into one dict with the origin of every value."""
+"""Config files, ``.py``, ``.json`` or ``.yaml``: read with all they inherit into one dict, each value's origin."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ class _DataFile:
 class _BaseReferences(ast.NodeTransformer):
     """Turns ``{{_base_.a.b}}``, to Python a set in a set, into ``_base_.a.b``."""
 
-    def visit_Set(self, node: ast.Set) -> ast.AST:  # noqa: N802 - the name ast gives
+    def visit_Set(self, node: ast.Set) -> ast.AST:
         inner = node.elts[0]
         if len(node.elts) == 1 and isinstance(inner, ast.Set) and len(inner.elts) == 1:
             root = value = inner.elts[0]

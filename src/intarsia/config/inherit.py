@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from intarsia.core.errors import ConfigError, Problem
 from intarsia.config.origins import Origins
+from intarsia.core.errors import ConfigError, Problem
 
 DELETE = '_delete_'
 

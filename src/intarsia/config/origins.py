@@ -133,5 +133,5 @@ def _path_of(node: ast.expr) -> str | None:
         return f'{head}.{node.attr}' if head else None
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
         head = _path_of(node.value)
-        return f'{head}.{node.slice.value}' if head else None
+        return f'{head}.{node.slice.value!s}' if head else None
     return None

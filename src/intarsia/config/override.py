@@ -8,7 +8,7 @@ from typing import Any
 
 from intarsia.config.file import ConfigFile
 from intarsia.config.origins import Origin
-from intarsia.core.errors import ConfigError, Problem, closest
+from intarsia.core.errors import ConfigError, Problem
 
 SOURCE = '--cfg-options'
 
@@ -154,7 +154,9 @@ def _child(node: Any, part: str, walked: list[str]) -> Any:
 def _index(node: list[Any], part: str, walked: list[str]) -> int:
     if not re.fullmatch(r'-?\d+', part):
         path = '.'.join(walked)
-        raise ConfigError(Problem('bad-option', f'{path} is a list; name its items by number, not {part!r}.', path, SOURCE))
+        raise ConfigError(
+            Problem('bad-option', f'{path} is a list; name its items by number, not {part!r}.', path, SOURCE)
+        )
     if not -len(node) <= int(part) < len(node):
         path = '.'.join(walked)
         message = f'index {part} is out of range: {path} has {len(node)} items.'
@@ -164,5 +166,4 @@ def _index(node: list[Any], part: str, walked: list[str]) -> int:
 
 def _no_parts(node: Any, walked: list[str]) -> ConfigError:
     path = '.'.join(walked)
-    near = closest(path, []) or None
-    return ConfigError(Problem('bad-option', f'{path} is {node!r:.60}, which has no parts.', path, SOURCE, near))
+    return ConfigError(Problem('bad-option', f'{path} is {node!r:.60}, which has no parts.', path, SOURCE))

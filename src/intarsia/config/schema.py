@@ -12,7 +12,7 @@ Node = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class LoaderConfig:
-    """How samples become batches. ``data`` holds the common values; ``data.train_dataloader`` and its siblings override."""
+    """How samples become batches: common values, overridden by ``data.train_dataloader`` and its siblings."""
 
     samples_per_gpu: int = 1
     """Samples of one batch on one device."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from intarsia.core.errors import ConfigError, Problem, closest
 
 _FILE_WORD = re.compile(r'\{\{\s*(file\w+)\s*\}\}')
-_QUOTED_ENV = re.compile(r'''(['"])\{\{\s*\$(\w+)\s*(?::\s*(\S*?))?\s*\}\}\1''')
+_QUOTED_ENV = re.compile(r"""(['"])\{\{\s*\$(\w+)\s*(?::\s*(\S*?))?\s*\}\}\1""")
 _BARE_ENV = re.compile(r"""\{\{\s*'\$(\w+)\s*(?::\s*(\S*?))?\s*'\s*\}\}|\{\{\s*\$(\w+)\s*(?::\s*(\S*?))?\s*\}\}""")
 
 
@@ -49,8 +49,6 @@ def substitute_text(text: str, file: Path) -> str:
     return _BARE_ENV.sub(lambda m: environment(m, m[1] or m[3], m[2] if m[1] else m[4]), text)
 
 
-def _problem(
-    text: str, file: Path, match: re.Match[str], message: str, suggestion: str | None = None
-) -> ConfigError:
+def _problem(text: str, file: Path, match: re.Match[str], message: str, suggestion: str | None = None) -> ConfigError:
     line = text.count('\n', 0, match.start()) + 1
     return ConfigError(Problem('bad-substitution', message + '.', '', str(file), line, suggestion))

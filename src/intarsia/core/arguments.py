@@ -128,7 +128,7 @@ def static_signature(module: str, target: str) -> Signature:
 
 def _linearize(node: ast.ClassDef, home: str) -> list[tuple[ast.ClassDef | None, str]]:
     """The class and its bases, in Python's own order (C3); None for a base that cannot be followed."""
-    tails = []
+    tails: list[list[tuple[ast.ClassDef | None, str]]] = []
     for base in node.bases:
         name = ast.unparse(base).split('[', 1)[0]
         if name.rsplit('.', 1)[-1] in _ROOTS:

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from intarsia.core.registry import Registry
 
 
-def build_from_cfg(
-    cfg: Mapping[str, Any], registry: Registry, default_args: Mapping[str, Any] | None = None
-) -> Any:
+def build_from_cfg(cfg: Mapping[str, Any], registry: Registry, default_args: Mapping[str, Any] | None = None) -> Any:
     """Build an object from ``dict(type=..., **arguments)``.
 
     Args:

@@ -56,9 +56,7 @@ class BaseDataset(torch.utils.data.Dataset[Results]):
     CLASSES: Sequence[str] | None = None
     """Class names, in the order of the labels."""
 
-    def __init__(
-        self, pipeline: Sequence[Mapping[str, Any]], test_mode: bool = False, task: str | None = None
-    ) -> None:
+    def __init__(self, pipeline: Sequence[Mapping[str, Any]], test_mode: bool = False, task: str | None = None) -> None:
         self.test_mode = test_mode
         self.pipeline = Compose(pipeline, task)
         self.annotations: Sequence[dict[str, Any]] = AnnotationTable(self.load_annotations())

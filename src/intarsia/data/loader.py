@@ -83,7 +83,7 @@ class Loader:
             )
         self._loader = DataLoader(
             dataset,
-            batch_sampler=self._keys,  # type: ignore[arg-type]
+            batch_sampler=self._keys,
             num_workers=num_workers,
             collate_fn=collate,
             pin_memory=pin_memory and torch.cuda.is_available(),

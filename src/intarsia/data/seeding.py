@@ -17,7 +17,7 @@ class SampleKey(NamedTuple):
         position: Position in the epoch's order, over all ranks.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # a key is no sequence to search in
     seed: int = 0
     epoch: int = 0
     position: int = 0

@@ -1,0 +1,1 @@
+"""The loop, its hooks, its checkpoints and its logs."""

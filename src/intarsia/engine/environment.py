@@ -17,7 +17,7 @@ PACKAGES = ('intarsia', 'torch', 'numpy', 'opencv-python-headless', 'Pillow', 's
 
 def environment() -> dict[str, Any]:
     """Versions of Python and packages, the processor count and the GPUs."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)

@@ -72,7 +72,7 @@ class BaseRunner:
     ) -> None:
         if max_iters is not None and max_epochs is not None:
             raise ValueError('a run is as long as max_epochs or max_iters says, not both')
-        self.model = model
+        self.model: Any = model
         self.optimizer = optimizer
         self.work_dir = Path(work_dir).absolute() if work_dir is not None else None
         self.logger = logger or logging.getLogger('intarsia')
@@ -83,7 +83,9 @@ class BaseRunner:
         self.rank, self.world_size = 0, 1
         self.timestamp = time.strftime('%Y%m%d_%H%M%S')
         self.mode = 'train'
-        self.epoch = self.iter = self.inner_iter = 0
+        self.epoch: int = 0
+        self.iter: int = 0
+        self.inner_iter: int = 0
         self.data_loader: Any = ()
         self.data_batch: Any = None
         self.outputs: dict[str, Any] = {}
@@ -92,7 +94,7 @@ class BaseRunner:
         self.stage: Stage = Stage.BEFORE_RUN
         self.is_stopping = False
         self._seats: list[tuple[int, Hook]] = []
-        self._calls: dict[Stage, tuple[StageCall, ...]] = {stage: () for stage in Stage}
+        self._calls: dict[Stage, tuple[StageCall, ...]] = dict.fromkeys(Stage, ())
 
     @property
     def model_name(self) -> str:

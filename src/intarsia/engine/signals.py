@@ -24,9 +24,9 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_signals(runner: BaseRunner) -> Iterator[StopRequest]:
-    """Let the first of SIGTERM, SIGINT and SIGUSR1 end ``runner`` after the running iteration; a second one acts as usual.
+    """Let the first of SIGTERM, SIGINT and SIGUSR1 end ``runner`` after the running iteration.
 
-    Outside the main thread, where signals cannot be caught, nothing changes.
+    A second one acts as usual. Outside the main thread, where signals cannot be caught, nothing changes.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

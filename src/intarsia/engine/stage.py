@@ -6,7 +6,9 @@ import enum
 
 
 class Stage(enum.StrEnum):
-    """Every stage, in the order of the loop::
+    """Every stage, in the order of the loop.
+
+    In pseudo-code::
 
         before_run
         while epoch < max_epochs:                            # one flow of the workflow after the other

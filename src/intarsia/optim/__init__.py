@@ -1,0 +1,1 @@
+"""Optimizers, how they are constructed, and schedules."""

@@ -42,7 +42,7 @@ def save_run_state(runner: BaseRunner, file: Path, save_optimizer: bool = True, 
     content: dict[str, Any] = {'meta': meta, 'state_dict': _cpu(runner.model.state_dict())}
     if save_optimizer and isinstance(runner.optimizer, dict):
         content['optimizer'] = {name: each.state_dict() for name, each in runner.optimizer.items()}
-    elif save_optimizer and runner.optimizer is not None:
+    elif save_optimizer and isinstance(runner.optimizer, torch.optim.Optimizer):
         content['optimizer'] = runner.optimizer.state_dict()
     write_atomically(content, file)
     if link_latest:

@@ -97,7 +97,7 @@ class LoggerHook(Hook):
         return {k: v[0] for k, v in lr.items()} if isinstance(lr, dict) else lr[0] if lr else 0.0
 
     def scalars(self, runner: BaseRunner) -> dict[str, float]:
-        """The numbers of a record under the tags of trackers: ``train/loss``, ``val/accuracy_top-1``, ``learning_rate``."""
+        """The numbers of a record by tag: ``train/loss``, ``val/accuracy_top-1``, ``learning_rate``."""
         mode = self.get_mode(runner)
         skipped = ('time', 'data_time', 'eval_iter_num')
         tags = {

@@ -1,0 +1,1 @@
+"""Values and text on their way to logs."""

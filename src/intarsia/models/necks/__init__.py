@@ -1,0 +1,1 @@
+"""Networks between a backbone and a head."""

@@ -1,0 +1,1 @@
+"""Optimizer constructors: which parameter gets which options."""

@@ -27,8 +27,8 @@ class ParamwiseOptions:
     """Factors that single parameters multiply the optimizer's learning rate and weight decay with."""
 
     custom_keys: Mapping[str, Any] = field(default_factory=dict)
-    """``{part of a name: dict(lr_mult=, decay_mult=)}``. The longest key that a parameter's full name contains decides, and no
-    other rule applies to that parameter."""
+    """``{part of a name: dict(lr_mult=, decay_mult=)}``. The longest key that a parameter's full name contains
+    decides, and no other rule applies to that parameter."""
     bias_lr_mult: float | None = None
     """Rate of biases outside norm layers and offset convolutions."""
     bias_decay_mult: float | None = None
@@ -119,8 +119,8 @@ class DefaultOptimizerConstructor:
         for name, parameter in module.named_parameters(recurse=False):
             if self._is_shared(params, parameter, f'{prefix}.{name}'.strip('.')):
                 continue
-            full_name = f'{prefix}.{name}'.strip('.')
-            params.append({'params': [parameter], **self._factors(module, name, full_name, prefix, bool(is_dcn_module))})
+            own = self._factors(module, name, prefix, bool(is_dcn_module)) if parameter.requires_grad else {}
+            params.append({'params': [parameter], **own})
         is_deformable = type(module).__name__ in ('DeformConv2d', 'ModulatedDeformConv2d')
         for child_name, child in module.named_children():
             self._add(params, child, f'{prefix}.{child_name}'.strip('.'), is_deformable)
@@ -128,7 +128,9 @@ class DefaultOptimizerConstructor:
     def _add(self, params: list[dict[str, Any]], module: nn.Module, prefix: str, is_dcn_module: bool) -> None:
         """Call :meth:`add_params` with as many arguments as its override takes."""
         accepted = inspect.signature(self.add_params).parameters
-        extra = {k: v for k, v in (('prefix', prefix), ('is_dcn_module', is_dcn_module)) if k in accepted}
+        extra: dict[str, Any] = {
+            k: v for k, v in (('prefix', prefix), ('is_dcn_module', is_dcn_module)) if k in accepted
+        }
         self.add_params(params, module, **extra)
 
     def _is_shared(self, params: list[dict[str, Any]], parameter: nn.Parameter, name: str) -> bool:
@@ -138,11 +140,9 @@ class DefaultOptimizerConstructor:
             raise ValueError(f'{name} is shared with an earlier parameter; paramwise_cfg needs bypass_duplicate=True')
         return True
 
-    def _factors(
-        self, module: nn.Module, name: str, full_name: str, prefix: str, is_dcn_module: bool
-    ) -> dict[str, float]:
+    def _factors(self, module: nn.Module, name: str, prefix: str, is_dcn_module: bool) -> dict[str, float]:
         """The group's own ``lr`` and ``weight_decay``, where it has any."""
-        options = self.options
+        options, full_name = self.options, f'{prefix}.{name}'.strip('.')
         key = next((k for k in self._keys if k in full_name), None)
         if key is not None:
             self._matched.add(key)
