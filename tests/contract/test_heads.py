@@ -13,7 +13,8 @@ HEADS_OF_TASK = HEADS.of('classification')
 NUM_CLASSES, CHANNELS, SAMPLES = 5, 8, 4
 LAYERLESS = ('ClsHead', 'MultiLabelClsHead')
 ARGUMENTS = {'StackedLinearClsHead': {'mid_channels': [6, 7], 'dropout_rate': 0.1, 'norm_cfg': {'type': 'BN1d'}},
-             'VisionTransformerClsHead': {'hidden_dim': 6}}  # fmt: skip
+             'VisionTransformerClsHead': {'hidden_dim': 6},
+             'CSRAClsHead': {'num_heads': 2, 'lam': 0.1}}  # fmt: skip
 
 
 def make(name, **options):
@@ -23,7 +24,8 @@ def make(name, **options):
 
 def features(name):
     width = NUM_CLASSES if name in LAYERLESS else CHANNELS
-    return torch.randn(SAMPLES, width, generator=torch.Generator().manual_seed(0))
+    size = (2, 3) if name == 'CSRAClsHead' else ()
+    return torch.randn(SAMPLES, width, *size, generator=torch.Generator().manual_seed(0))
 
 
 def labels(head):

@@ -180,13 +180,13 @@ def check(array: Array, stored: dict[str, Any]) -> float:
     values = np.ascontiguousarray(array).reshape(-1).astype(np.float64)
     if 'nonfinite' in stored:
         return float(np.count_nonzero(~np.isfinite(values)) != stored['nonfinite'])
-    return max(value_deviation(values, stored), *_moments(values, stored)) / rms(stored, values.size)
+    return max(value_deviations(values, stored).max(), *_moments(values, stored)) / rms(stored, values.size)
 
 
-def value_deviation(values: Array, stored: dict[str, Any]) -> float:
-    """The greatest deviation of the stored elements of a flat array, in its own unit."""
+def value_deviations(values: Array, stored: dict[str, Any]) -> Array:
+    """The deviations of the stored elements of a flat array, in its own unit."""
     sampled = values[sample_indices(stored['name'], values.size)].astype(np.float64)
-    return float(np.abs(sampled - np.array(stored['values'])).max())
+    return np.abs(sampled - np.array(stored['values']))
 
 
 def rms(stored: dict[str, Any], size: int) -> float:

@@ -16,8 +16,10 @@ NOT_OF_THE_NETWORK = ('pretrained', 'data_preprocessor', 'train_cfg', 'test_cfg'
 TASKS = {'mmcls': 'classification', 'mmpretrain': 'classification'}
 """Toolbox -> task of ours."""
 
-ARGUMENTS: dict[tuple[str, str], str | None] = {}
-"""(Type, argument of a 1.x config) -> our argument, or None if it is left out."""
+DEFAULTS: dict[str, dict[str, Any]] = {
+    'VisionTransformer': {'out_type': 'cls_token'},
+}
+"""Type -> what a 1.x config means where it says nothing, if our (0.x) default is another."""
 
 PARTS = ('backbone', 'neck', 'head')
 
@@ -28,30 +30,28 @@ def task_of(zoo: str) -> str | None:
 
 
 def bind(model: Mapping[str, Any], zoo: str) -> dict[str, Any]:
-    """A model config of a record as one of ours: without what is not of the network, arguments renamed."""
+    """A model config of a record as one of ours: without what is not of the network, 1.x defaults filled in."""
     kept = {key: value for key, value in model.items() if key not in NOT_OF_THE_NETWORK}
-    return _bound(kept, is_new=not zoo.startswith('mmcls'))
+    return _bound(kept, {} if zoo.startswith('mmcls') else DEFAULTS)
 
 
-def _bound(node: Any, is_new: bool) -> Any:
+def _bound(node: Any, defaults: Mapping[str, dict[str, Any]]) -> Any:
     if isinstance(node, (list, tuple)):
-        return type(node)(_bound(value, is_new) for value in node)
+        return type(node)(_bound(value, defaults) for value in node)
     if not isinstance(node, Mapping):
         return node
-    bound = {}
-    for key, value in node.items():
-        name = ARGUMENTS.get((str(node.get('type')), key), key) if is_new else key
-        if name is not None and not _is_pretrained(key, value):
-            bound[name] = _bound(value, is_new)
-    return bound
+    own = {key: _bound(value, defaults) for key, value in node.items() if not _is_pretrained(key, value)}
+    return {**defaults.get(str(node.get('type')), {}), **own}
 
 
 def _is_pretrained(key: str, value: Any) -> bool:
     return key == 'init_cfg' and isinstance(value, Mapping) and value.get('type') == 'Pretrained'
 
 
-def missing_components(model: Mapping[str, Any], task: str) -> list[str]:
-    """Types of a model config, or of a single part, that we do not have."""
+def missing_components(model: Mapping[str, Any], task: str | None) -> list[str]:
+    """Types of a model config, or of a single part, that we do not have; its own type if we lack the task."""
+    if task is None:
+        return [model['type']]
     registry = MODELS.of(task)
     return sorted({name for name in _types(model) if name not in registry})
 

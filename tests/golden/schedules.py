@@ -44,7 +44,7 @@ def _missing(record: Mapping[str, Any]) -> list[str]:
 
 def _make_runner(record: Mapping[str, Any]) -> BaseRunner:
     parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
-    settings = tuples(record['optimizer'])
+    settings = {'type': 'SGD', 'lr': 0.01, **tuples(record['optimizer'])}
     kind = getattr(torch.optim, settings.pop('type'))
     groups = [dict(params=[parameters[0]]), dict(params=[parameters[1]], lr=settings['lr'] / 10)]
     by_epoch = record['max_epochs'] is not None

@@ -62,7 +62,7 @@ def test_stages_of_features():
     assert model.extract_feat(img)[0].shape == (4, 4)
     assert model.extract_feat(img, stage='pre_logits').shape == (4, 4)
     assert model(img).shape == (4, 3)
-    with pytest.raises(ValueError, match="Did you mean 'backbone'"):
+    with pytest.raises(ValueError, match='stage must be one of backbone, neck, pre_logits'):
         model.extract_feat(img, 'backbon')
 
 

@@ -70,13 +70,18 @@ def _check_class_count(dataset: Any, num_classes: int, path: str, task: str | No
         yield from _check_class_count(dataset['dataset'], num_classes, f'{path}.dataset', task)
     classes = dataset.get('classes')
     try:
-        if not isinstance(classes, (list, tuple)):
-            classes = find_signature(dataset.get('type'), DATASETS.of(task)).declared.get('CLASSES')
+        declared = find_signature(dataset.get('type'), DATASETS.of(task)).declared
     except (RegistryError, TypeError):
         return
-    if classes and len(classes) != num_classes:
-        message = f'the head has {num_classes} classes, but {dataset.get("type")} at {path} has {len(classes)}.'
-        yield Finding('class-count', message, 'model.head.num_classes', str(len(classes)))
+    known = len(classes) if isinstance(classes, (list, tuple)) else None if classes else _declared_count(declared)
+    if known is not None and known != num_classes:
+        message = f'the head has {num_classes} classes, but {dataset.get("type")} at {path} has {known}.'
+        yield Finding('class-count', message, 'model.head.num_classes', str(known))
+
+
+def _declared_count(declared: Mapping[str, Any]) -> int | None:
+    """How many classes a data set class declares, by name or by number."""
+    return len(declared['CLASSES']) if declared.get('CLASSES') else declared.get('NUM_CLASSES')
 
 
 def check_files(values: Mapping[str, Any]) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ class BaseDataset(torch.utils.data.Dataset[Results]):
     """A data set whose samples are annotations sent through a pipeline.
 
     A subclass implements :meth:`load_annotations`, and :meth:`prepare` if a sample's starting dict is more than
-    its annotation.
+    its annotation. What the pipeline gives is completed with ``sample_idx``, the sample's index.
 
     Args:
         pipeline: Transform config nodes, or callables.
@@ -55,6 +55,9 @@ class BaseDataset(torch.utils.data.Dataset[Results]):
 
     CLASSES: Sequence[str] | None = None
     """Class names, in the order of the labels."""
+
+    takes_sample_key = True
+    """Says to the loader that an item is asked for by its key, not by its index."""
 
     def __init__(self, pipeline: Sequence[Mapping[str, Any]], test_mode: bool = False, task: str | None = None) -> None:
         self.test_mode = test_mode
@@ -88,7 +91,8 @@ class BaseDataset(torch.utils.data.Dataset[Results]):
 
     def _run_pipeline(self, index: int, rng: np.random.Generator) -> Results | None:
         try:
-            return self.pipeline(self.prepare(index), rng)
+            results = self.pipeline(self.prepare(index), rng)
+            return results if results is None else {**results, 'sample_idx': index}
         except Exception as error:
             error.add_note(f'in sample {index} of {type(self).__name__}: {self.describe(index)}')
             raise

@@ -5,31 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+
+from intarsia.data.io.normalize import normalization_table
 
 FORMATTING = frozenset({'ImageToTensor', 'ToTensor', 'Collect', 'DefaultFormatBundle', 'Transpose'})
 
 
 class DeviceNormalize:
-    """Normalises uint8 images to the very numbers that the ``Normalize`` transform gives sample by sample.
+    """Normalises images to the very numbers that the ``Normalize`` transform gives sample by sample.
 
     Args:
         mean: Of every channel, in the order after the swap.
         std: The same.
-        to_rgb: Swap BGR to RGB first.
+        to_rgb: Swap BGR to RGB first; images without three channels stay as they are.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], to_rgb: bool = True) -> None:
-        self.mean = torch.tensor(mean, dtype=torch.float64).to(torch.float32).view(-1, 1, 1)
-        self.scale = (1 / torch.tensor(std, dtype=torch.float64)).to(torch.float32).view(-1, 1, 1)
+        self.mean, self.std = np.array(mean, np.float32), np.array(std, np.float32)
+        self.table = torch.from_numpy(normalization_table(self.mean, self.std))
         self.to_rgb = to_rgb
 
     def __call__(self, images_nchw: torch.Tensor) -> torch.Tensor:
-        """uint8 ``(N, C, H, W)`` on any device -> float32 of the same shape."""
-        if self.mean.device != images_nchw.device:
-            self.mean, self.scale = self.mean.to(images_nchw.device), self.scale.to(images_nchw.device)
-        images_nchw = images_nchw.flip(1) if self.to_rgb and images_nchw.shape[1] == 3 else images_nchw
-        return images_nchw.to(torch.float32).sub_(self.mean).mul_(self.scale)
+        """``(N, C, H, W)`` on any device -> float32 of the same shape; uint8 is looked up in a table.
+
+        Raises:
+            ValueError: The images have another number of channels than the mean.
+        """
+        num_channels = images_nchw.shape[1]
+        if num_channels != len(self.table):
+            raise ValueError(f'images with {num_channels} channels cannot be normalized with {len(self.table)} means')
+        if self.table.device != images_nchw.device:
+            self.table = self.table.to(images_nchw.device)
+        order = range(num_channels)
+        sources = reversed(order) if self.to_rgb and num_channels == 3 else order
+        out_nchw = torch.empty(images_nchw.shape, dtype=torch.float32, device=images_nchw.device)
+        for channel, source in zip(order, sources, strict=True):
+            out_nchw[:, channel] = self._one_channel(images_nchw[:, source], channel)
+        return out_nchw
+
+    def _one_channel(self, plane_nhw: torch.Tensor, channel: int) -> torch.Tensor:
+        if plane_nhw.dtype == torch.uint8:
+            return self.table[channel][plane_nhw.int()]
+        centered = (plane_nhw.double() - float(self.mean[channel])).float()
+        return (centered.double() * (1 / float(self.std[channel]))).float()
 
 
 class ToDevice:
@@ -37,8 +57,7 @@ class ToDevice:
 
     Args:
         device: Where to.
-        normalize: Applied to ``img`` if it is uint8; None leaves it.
-        channels_last: Memory order of ``img``.
+        normalize: Applied to ``img``; None leaves it.
     """
 
     def __init__(self, device: torch.device | str, normalize: DeviceNormalize | None = None) -> None:
@@ -50,9 +69,8 @@ class ToDevice:
         moved = {
             k: v.to(self.device, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in batch.items()
         }
-        image = moved.get('img')
-        if self.normalize is not None and isinstance(image, torch.Tensor) and image.dtype == torch.uint8:
-            moved['img'] = self.normalize(image)
+        if self.normalize is not None:
+            moved['img'] = self.normalize(moved['img'])
         return moved
 
 

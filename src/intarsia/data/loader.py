@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from intarsia.data.collate import collate
 from intarsia.data.samplers import Sampler
 from intarsia.data.seeding import SampleKey
+from intarsia.data.transforms.transform import seed_globals
 
 
 class _KeyBatches:
@@ -38,11 +39,25 @@ class _KeyBatches:
             yield [SampleKey(int(order[p % len(order)]), self.seed, self.epoch, p) for p in taken]
 
 
+class _Indexed:
+    """A data set of the user's own, asked for by index, with the global generators seeded for the sample."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: SampleKey) -> Any:
+        seed_globals(key.generator())
+        return self.dataset[key.index]
+
+
 class Loader:
     """Iterates over the batches of one epoch at a time.
 
     Args:
-        dataset: Takes a :class:`SampleKey` and gives a dict.
+        dataset: Takes a :class:`SampleKey` if its ``takes_sample_key`` says so, else an index; gives a dict.
         sampler: Orders it.
         batch_size: Samples of a batch.
         num_workers: Worker processes; 0 loads in this one.
@@ -70,6 +85,7 @@ class Loader:
         start_method: str | None = None,
     ) -> None:
         self.dataset = dataset
+        source = dataset if getattr(dataset, 'takes_sample_key', False) else _Indexed(dataset)
         self.sampler = sampler
         self.prepare = prepare
         self._keys = _KeyBatches(sampler, batch_size, drop_last, seed)
@@ -82,7 +98,7 @@ class Loader:
                 worker_init_fn=_init_worker,
             )
         self._loader = DataLoader(
-            dataset,
+            source,
             batch_sampler=self._keys,
             num_workers=num_workers,
             collate_fn=collate,

@@ -5,7 +5,7 @@ Shape suffixes: n samples, l tokens, c channels, h height or heads (as the text 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia.nn.drop import build_dropout
+from intarsia.nn.init import trunc_normal_
 from intarsia.nn.layer_scale import scale_or_identity
 from intarsia.nn.module import BaseModule, InitCfg
 from intarsia.nn.pair import Pair, as_pair
@@ -76,10 +77,9 @@ class MultiheadAttention(BaseModule):
         return out_nlc + value.squeeze(1) if self.v_shortcut else out_nlc
 
 
-def split_heads(qkv_nlc: Tensor, num_heads: int) -> tuple[Tensor, Tensor, Tensor]:
+def split_heads(qkv_nlc: Tensor, num_heads: int) -> Sequence[Tensor]:
     """Queries, keys and values ``(N, heads, L, C / heads)`` from one tensor ``(N, L, 3 C)``."""
-    query, key, value = qkv_nlc.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-    return query, key, value
+    return qkv_nlc.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
 
 
 class WindowMSA(BaseModule):
@@ -122,7 +122,7 @@ class WindowMSA(BaseModule):
 
     def init_own_weights(self) -> None:
         """Truncated normal biases."""
-        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def bias_hll(self) -> Tensor:
         """The bias of every pair of places in the window, ``(heads, L, L)``."""
@@ -139,14 +139,19 @@ class WindowMSA(BaseModule):
         Returns:
             A tensor of the shape of ``windows_nlc``.
         """
-        query, key, value = split_heads(self.qkv(windows_nlc), self.num_heads)
-        bias = self.bias_hll().unsqueeze(0)
+        qkv = split_heads(self.qkv(windows_nlc), self.num_heads)
+        bias = self.bias_hll()
         if mask_mll is not None:
-            bias = bias + mask_mll.unsqueeze(1)
-            bias = bias.repeat(len(windows_nlc) // len(mask_mll), 1, 1, 1)
-        drop = self.attn_drop if self.training else 0.0
-        bias = bias.to(query.dtype)
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=drop, scale=self.scale)
+            # As many heads as there are windows times heads, so that the bias broadcasts over the samples.
+            qkv = [x.unflatten(0, (-1, len(mask_mll))).flatten(1, 2) for x in qkv]
+            bias = (bias + mask_mll.unsqueeze(1)).flatten(0, 1)
+        query, key, value = qkv
+        out = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=bias.to(query.dtype), dropout_p=self.attn_drop if self.training else 0.0,
+            scale=self.scale,
+        )  # fmt: skip
+        if mask_mll is not None:
+            out = out.unflatten(1, (len(mask_mll), self.num_heads)).flatten(0, 1)
         return self.proj_drop(self.proj(out.transpose(1, 2).flatten(2)))
 
 

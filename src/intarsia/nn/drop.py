@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 
@@ -75,4 +74,4 @@ def build_dropout(cfg: Mapping[str, Any] | None) -> nn.Module:
 
 def decay_rule(drop_path_rate: float, num_blocks: int) -> list[float]:
     """Drop probabilities that grow linearly from 0 at the first block to ``drop_path_rate`` at the last."""
-    return torch.linspace(0, drop_path_rate, num_blocks).tolist()
+    return [drop_path_rate * i / max(num_blocks - 1, 1) for i in range(num_blocks)]

@@ -116,6 +116,7 @@ class PatchMerging(BaseModule):
         self.in_channels, self.out_channels = in_channels, out_channels
         kernel, steps = as_pair(kernel_size), as_pair(kernel_size if stride is None else stride)
         self.adaptive_padding, pads = _covering(padding, kernel, steps, as_pair(dilation))
+        self.stride = steps
         self.sampler = nn.Unfold(kernel, as_pair(dilation), pads, steps)
         merged = kernel[0] * kernel[1] * in_channels
         self.norm = None if norm_cfg is None else build_norm_layer(norm_cfg, merged)[1]

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from torch import Tensor, nn
-from torch.nn.init import trunc_normal_ as trunc_normal_
 
 from intarsia.core.registries import INITIALIZERS
 
@@ -30,6 +29,16 @@ Distribution = Literal['normal', 'uniform']
 def bias_init_with_prob(prior_prob: float) -> float:
     """The bias with which ``sigmoid(bias) = prior_prob``."""
     return -math.log((1 - prior_prob) / prior_prob)
+
+
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
+    """Fill a tensor from a normal distribution cut off at the values ``a`` and ``b`` (not multiples of ``std``).
+
+    Nothing is drawn beyond five standard deviations: older releases of PyTorch invert the distribution in float32, and
+    where its tail is finer than that now and then return the bound itself, -2 among values of 0.02.
+    """
+    low, high = max(a, mean - 5 * std), min(b, mean + 5 * std)
+    return nn.init.trunc_normal_(tensor, mean, std, *((low, high) if low < high else (a, b)))
 
 
 def constant_init(module: nn.Module, val: float, bias: float = 0) -> None:

@@ -186,7 +186,7 @@ class PretrainedInit:
         state = read_state_dict(find_weights(self.checkpoint), self.map_location)
         report = load_state_dict(module, state, strict=False, prefix=self.prefix)
         if not report.loaded:
-            hint = f" Keys must start with '{self.prefix}.'." if self.prefix else ''
+            hint = f" Keys must start with '{self.prefix.rstrip('.')}.'." if self.prefix else ''
             raise CheckpointError(
                 f'{self.checkpoint} has no weights for {type(module).__name__}: none of its {len(state)} entries '
                 f'fits.{hint} It has {", ".join(list(state)[:3])}, ...; expected are '

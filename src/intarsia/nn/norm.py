@@ -171,8 +171,3 @@ class _AnyDimBatchNorm(_BatchNorm):
     def _check_input_dim(self, x: Tensor) -> None:
         if x.dim() < 2:
             raise ValueError(f'batch norm expects a tensor (N, C, ...), not one of {x.dim()} axes')
-
-
-def batch_norms(module: nn.Module) -> list[nn.Module]:
-    """Every layer below ``module`` that keeps running statistics."""
-    return [layer for layer in module.modules() if isinstance(layer, (_BatchNorm, _InstanceNorm))]

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -88,12 +89,21 @@ def read_checkpoint(path: PathLike, map_location: str | torch.device = 'cpu') ->
     try:
         content = _read_safetensors(path, map_location) if path.suffix == '.safetensors' else None
         if content is None:
-            content = torch.load(path, map_location=map_location, weights_only=True)
+            with torch.serialization.safe_globals(_numpy_scalars()):
+                content = torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:
         raise CheckpointError(f'{path} cannot be read: {_reason(path, error)}') from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path} holds a {type(content).__name__}, not a dict')
     return dict(content)
+
+
+def _numpy_scalars() -> list[Any]:
+    """What it takes to read single numbers of numpy, as best scores are stored in ``meta`` by the old toolboxes."""
+    scalar: Any = np.float64(0).__reduce__()[0]
+    kinds = [type(np.dtype(kind)) for kind in ('bool', 'int32', 'int64', 'float16', 'float32', 'float64')]
+    names = ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
+    return [*[(scalar, name) for name in names], np.dtype, *kinds]
 
 
 def _read_safetensors(path: Path, map_location: str | torch.device) -> dict[str, Any]:

@@ -40,7 +40,7 @@ PADDING_MODES = {
     'reflect': cv2.BORDER_REFLECT_101,
     'symmetric': cv2.BORDER_REFLECT,
 }
-"""``'edge'`` repeats the last pixel; ``'reflect'`` mirrors around it (c b | a b c), ``'symmetric'`` with it (a | a b)."""
+"""``'edge'`` repeats the last pixel, ``'reflect'`` mirrors around it, ``'symmetric'`` mirrors it too."""
 
 FLIP_CODES = {'horizontal': 1, 'vertical': 0, 'diagonal': -1}
 
@@ -147,7 +147,7 @@ def pad(
         return img
     left, top, right, bottom = padding
     color = value if isinstance(value, (int, float)) else tuple(value)
-    out = cv2.copyMakeBorder(img, top, bottom, left, right, PADDING_MODES[mode], value=color)  # type: ignore[call-overload]
+    out = cv2.copyMakeBorder(img, top, bottom, left, right, PADDING_MODES[mode], value=color)
     return out.reshape(*out.shape[:2], *img.shape[2:])
 
 

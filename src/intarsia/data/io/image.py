@@ -77,7 +77,9 @@ def write_image(img: Array, path: str | os.PathLike[str], channel_order: Literal
     try:
         done, encoded = cv2.imencode(path.suffix, swap_red_blue(img) if channel_order == 'rgb' else img)
     except cv2.error as error:
-        raise DataError(f'{path}: no image format for {img.dtype} {img.shape} and the suffix {path.suffix!r}') from error
+        raise DataError(
+            f'{path}: no image format for {img.dtype} {img.shape} and the suffix {path.suffix!r}'
+        ) from error
     if not done:
         raise DataError(f'{path}: {img.dtype} {img.shape} could not be encoded')
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,8 +15,7 @@ Array = NDArray[Any]
 
 def normalization_table(mean: Array, std: Array) -> NDArray[np.float32]:
     """What each of the 256 grey values becomes: ``(C, 256)`` float32 for ``(C,)`` ``mean`` and ``std``."""
-    values = np.broadcast_to(np.arange(256, dtype=np.float32), (len(mean), 256))
-    return np.stack([_center_and_scale(row.copy(), m, s) for row, m, s in zip(values, mean, std, strict=True)])
+    return np.stack([_center_and_scale(np.arange(256), m, s) for m, s in zip(mean, std, strict=True)])
 
 
 def normalize(img: Array, mean: Array, std: Array, to_rgb: bool = True, table: Array | None = None) -> Array:
@@ -48,8 +47,7 @@ def normalize(img: Array, mean: Array, std: Array, to_rgb: bool = True, table: A
             cv2.LUT(plane, row, target)
     else:
         for plane, target, m, s in zip(planes, out, mean, std, strict=True):
-            np.copyto(target, plane, casting='unsafe')
-            _center_and_scale(target, m, s)
+            target[:] = _center_and_scale(plane.astype(np.float32), m, s)
     return out.transpose(1, 2, 0) if img.ndim == 3 else out[0]
 
 
@@ -60,6 +58,6 @@ def denormalize(img: Array, mean: Array, std: Array, to_bgr: bool = True) -> Arr
 
 
 def _center_and_scale(plane: Array, mean: Any, std: Any) -> Array:
-    """In place; OpenCV subtracts and multiplies in double and rounds to float32 after each."""
-    cv2.subtract(plane, float(mean), plane)
-    return cv2.multiply(plane, 1 / float(std), plane)
+    """Calculated in double, rounded to float32 after each step, as OpenCV does."""
+    centered = (plane.astype(np.float64) - float(mean)).astype(np.float32)
+    return (centered.astype(np.float64) * (1 / float(std))).astype(np.float32)

@@ -20,7 +20,7 @@ from intarsia.data.io.tone import apply_table
 Array = NDArray[Any]
 Backend = Literal['cv2', 'pillow']
 
-_RAMP = np.arange(256, dtype=np.float32)
+_RAMP = np.arange(256)
 _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
 
 
@@ -28,7 +28,7 @@ def adjust_brightness(img: Array, factor: float, backend: Backend = 'cv2') -> Ar
     """Blend with black. ``(H, W, 3)`` uint8, as all images here."""
     if backend == 'pillow':
         return _through_pillow(img, lambda picture: ImageEnhance.Brightness(picture).enhance(factor))
-    return apply_table(img, _blend(_RAMP, np.zeros_like(_RAMP), factor))
+    return apply_table(img, _within_range(_RAMP * factor))
 
 
 def adjust_contrast(img: Array, factor: float, backend: Backend = 'cv2') -> Array:
@@ -37,7 +37,7 @@ def adjust_contrast(img: Array, factor: float, backend: Backend = 'cv2') -> Arra
         return _through_pillow(img, lambda picture: ImageEnhance.Contrast(picture).enhance(factor))
     gray = bgr_to_gray(img)
     mean = round(int(gray.sum(dtype=np.int64)) / gray.size)
-    return apply_table(img, _blend(_RAMP, np.full_like(_RAMP, mean), factor))
+    return apply_table(img, _within_range(_RAMP * factor + mean * (1 - factor)))
 
 
 def adjust_color(img: Array, factor: float, backend: Backend = 'cv2') -> Array:
@@ -51,7 +51,8 @@ def adjust_color(img: Array, factor: float, backend: Backend = 'cv2') -> Array:
 def adjust_sharpness(img: Array, factor: float) -> Array:
     """Blend with a version smoothed over 3x3 pixels."""
     smooth = cv2.filter2D(img, -1, _SMOOTH)
-    return _blend(img.astype(np.float32), smooth.astype(np.float32), factor).astype(img.dtype)
+    blended = cv2.addWeighted(img, factor, smooth, 1 - factor, 0, dtype=cv2.CV_64F).reshape(img.shape)
+    return _within_range(blended).astype(img.dtype)
 
 
 def adjust_hue(img: Array, shift: float, backend: Backend = 'cv2') -> Array:
@@ -97,10 +98,10 @@ def gaussian_blur(img: Array, radius: float) -> Array:
     return np.array(Image.fromarray(img).filter(ImageFilter.GaussianBlur(radius)))
 
 
-def _blend(image: Array, degenerate: Array, factor: float) -> Array:
-    """``factor * image + (1 - factor) * degenerate`` within 0..255; float32."""
-    blended = cv2.addWeighted(image, factor, degenerate, 1 - factor, 0).reshape(image.shape)
-    return np.clip(blended, 0, 255, out=blended)
+def _within_range(mixed: Array) -> Array:
+    """The mixture within 0..255. It is rounded to float32 before its fraction is cut off: 99.99999999 becomes 100."""
+    rounded = mixed.astype(np.float32)
+    return np.clip(rounded, 0, 255, out=rounded)
 
 
 def _through_pillow(img: Array, change: Callable[[Image.Image], Image.Image]) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -36,9 +36,7 @@ class Cutout(Operation):
 
     strength = 'shape'
 
-    def __init__(
-        self, shape: float | Sequence[float], pad_val: int | Sequence[int] = 128, prob: float = 0.5
-    ) -> None:
+    def __init__(self, shape: float | Sequence[float], pad_val: int | Sequence[int] = 128, prob: float = 0.5) -> None:
         super().__init__(prob)
         height, width = (shape, shape) if isinstance(shape, (int, float)) else shape
         self.shape = int(height), int(width)
@@ -81,7 +79,7 @@ class RandomErasing(ImageTransform):
         min_area_ratio: float = 0.02,
         max_area_ratio: float = 0.4,
         aspect_range: float | Sequence[float] = (3 / 10, 10 / 3),
-        mode: str = 'const',
+        mode: Literal['const', 'rand'] = 'const',
         fill_color: float | Sequence[float] = (128, 128, 128),
         fill_std: float | Sequence[float] | None = None,
     ) -> None:
@@ -105,7 +103,7 @@ class RandomErasing(ImageTransform):
         if rng.random() >= self.erase_prob:
             return None
         rows, columns = img.shape[:2]
-        aspect = math.exp(rng.uniform(*map(math.log, self.aspect_range)))
+        aspect = math.exp(rng.uniform(math.log(self.aspect_range[0]), math.log(self.aspect_range[1])))
         area = rows * columns * rng.uniform(self.min_area_ratio, self.max_area_ratio)
         height = min(round(math.sqrt(area * aspect)), rows)
         width = min(round(math.sqrt(area / aspect)), columns)

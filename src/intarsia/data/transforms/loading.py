@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -32,8 +32,10 @@ class LoadImageFromFile(Transform):
     def __init__(
         self,
         to_float32: bool = False,
-        color_type: ColorType = 'color',
-        imdecode_backend: str = 'cv2',
+        color_type: Literal[
+            'color', 'grayscale', 'unchanged', 'color_ignore_orientation', 'grayscale_ignore_orientation'
+        ] = 'color',
+        imdecode_backend: Literal['cv2', 'pillow'] = 'cv2',
         file_client_args: Mapping[str, Any] | None = None,
     ) -> None:
         self.to_float32 = to_float32

@@ -201,13 +201,13 @@ class GaussianBlur(Operation):
 
     def __init__(self, radius: float | Sequence[float], prob: float = 0.5) -> None:
         super().__init__(prob)
-        self.radius = radius
+        self.radius = (radius, radius) if isinstance(radius, (int, float)) else (radius[0], radius[1])
 
     def draw(self, rng: np.random.Generator, img: Array) -> Drawn | None:
         """``{'radius': ...}``."""
         if super().draw(rng, img) is None:
             return None
-        return {'radius': self.radius if isinstance(self.radius, (int, float)) else rng.uniform(*self.radius)}
+        return {'radius': rng.uniform(*self.radius)}
 
     def apply(self, img: Array, radius: float) -> Array:
         """See :func:`intarsia.data.io.photometric.gaussian_blur`."""

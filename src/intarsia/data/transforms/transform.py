@@ -64,7 +64,7 @@ class Compose:
             if takes_rng:
                 current = step(current, rng)
             else:
-                _seed_globals(rng)
+                seed_globals(rng)
                 current = step(current)
             if current is None:
                 return None
@@ -83,7 +83,7 @@ def _takes_rng(step: Step) -> bool:
     return 'rng' in parameters
 
 
-def _seed_globals(rng: np.random.Generator) -> None:
+def seed_globals(rng: np.random.Generator) -> None:
     """Seed what an old transform draws from; torch only if the process has loaded it."""
     import sys
 

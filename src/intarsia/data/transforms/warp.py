@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -37,9 +38,9 @@ class _DirectedOperation(SignedOperation):
         magnitude: float,
         pad_val: int | Sequence[int] = 128,
         prob: float = 0.5,
-        direction: str = 'horizontal',
+        direction: Literal['horizontal', 'vertical'] = 'horizontal',
         random_negative_prob: float = 0.5,
-        interpolation: str = 'bicubic',
+        interpolation: Literal['nearest', 'bilinear', 'bicubic', 'area', 'lanczos'] = 'bicubic',
     ) -> None:
         super().__init__(magnitude, prob, random_negative_prob)
         self.pad_val = three_channels('pad_val', pad_val)
@@ -83,9 +84,9 @@ class Translate(_DirectedOperation):
         magnitude: float,
         pad_val: int | Sequence[int] = 128,
         prob: float = 0.5,
-        direction: str = 'horizontal',
+        direction: Literal['horizontal', 'vertical'] = 'horizontal',
         random_negative_prob: float = 0.5,
-        interpolation: str = 'nearest',
+        interpolation: Literal['nearest', 'bilinear', 'bicubic', 'area', 'lanczos'] = 'nearest',
     ) -> None:
         super().__init__(magnitude, pad_val, prob, direction, random_negative_prob, interpolation)
 
@@ -119,7 +120,7 @@ class Rotate(SignedOperation):
         pad_val: int | Sequence[int] = 128,
         prob: float = 0.5,
         random_negative_prob: float = 0.5,
-        interpolation: str = 'nearest',
+        interpolation: Literal['nearest', 'bilinear', 'bicubic', 'area', 'lanczos'] = 'nearest',
     ) -> None:
         super().__init__(angle, prob, random_negative_prob)
         self.center = None if center is None else (float(center[0]), float(center[1]))

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from intarsia.core.errors import closest
 from intarsia.nn.module import BaseModule
+from intarsia.nn.norm import BatchNorm
 
 
 class Backbone(BaseModule):
@@ -60,7 +60,7 @@ class Backbone(BaseModule):
         self._freeze_stages()
         if mode and self.norm_eval:
             for layer in self.modules():
-                if isinstance(layer, _BatchNorm):
+                if isinstance(layer, BatchNorm):
                     layer.eval()
         return self
 

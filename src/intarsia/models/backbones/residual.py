@@ -42,6 +42,10 @@ class ResidualBlock(BaseModule):
     """
 
     default_expansion = 1
+    conv1: nn.Module
+    conv2: nn.Module
+    norm1_name: str
+    norm2_name: str
 
     def __init__(
         self,
@@ -149,6 +153,8 @@ class Bottleneck(ResidualBlock):
     """
 
     default_expansion = 4
+    conv3: nn.Module
+    norm3_name: str
 
     def __init__(
         self,

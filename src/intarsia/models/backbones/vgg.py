@@ -117,18 +117,20 @@ class VGG(Backbone):
         self.out_channels = (*[STAGE_CHANNELS[i] for i in maps], *logits)
         self.strides = (*[strides[i] for i in maps], *[0 for _ in logits])
 
-    def _stages(self) -> list[nn.Sequential]:
-        return [self.features[start:end] for start, end in itertools.pairwise([0, *self.stage_ends])]
+    def _stages(self) -> list[list[nn.Module]]:
+        layers = list(self.features)
+        return [layers[start:end] for start, end in itertools.pairwise([0, *self.stage_ends])]
 
     def frozen_parts(self) -> Iterable[nn.Module]:
         """The first ``frozen_stages`` stages."""
-        return self._stages()[: max(self.frozen_stages, 0)]
+        return itertools.chain(*self._stages()[: max(self.frozen_stages, 0)])
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """``(N, 3, H, W)`` to the maps of the output stages, then the logits if there is a classifier."""
         outs = []
         for i, stage in enumerate(self._stages()):
-            x = stage(x)
+            for layer in stage:
+                x = layer(x)
             if i in self.out_indices:
                 outs.append(x)
         if self.classifier is not None:

@@ -46,4 +46,4 @@ class GlobalAveragePooling(nn.Module):
     def _mean_nc(self, x: Tensor) -> Tensor:
         if x.dim() != self.dim + 2:
             raise ValueError(f'GlobalAveragePooling(dim={self.dim}) got a tensor of shape {tuple(x.shape)}')
-        return x.flatten(2).mean(dim=-1)
+        return x.mean(dim=tuple(range(2, x.dim())))

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from intarsia.core.errors import closest
 from intarsia.core.registries import CLASSIFIERS, MODELS
 from intarsia.models.task_model import TaskModel
 from intarsia.tasks.classification.batch_augments import BatchAugments
@@ -78,9 +77,7 @@ class ImageClassifier(TaskModel):
             ValueError: The stage is none of these.
         """
         if stage not in STAGES:
-            hint = closest(stage, STAGES)
-            raise ValueError(f'stage must be one of {", ".join(STAGES)}, not {stage!r}.' + (
-                f" Did you mean '{hint}'?" if hint else ''))  # fmt: skip
+            raise ValueError(f'stage must be one of {", ".join(STAGES)}, not {stage!r}')
         feats = self.backbone(img_nchw)
         if stage == 'backbone':
             return feats

@@ -1,0 +1,1 @@
+"""Metrics of classification: pure functions, and accumulators that count batches."""

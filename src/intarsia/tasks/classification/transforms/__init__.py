@@ -1,0 +1,1 @@
+"""Steps of data pipelines whose names or habits are those of image classification."""

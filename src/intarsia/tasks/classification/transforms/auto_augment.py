@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -97,7 +97,7 @@ class RandAugment(Transform):
         policies: str | Sequence[Node],
         num_policies: int,
         magnitude_level: float,
-        magnitude_std: float | str = 0.0,
+        magnitude_std: float | Literal['inf'] = 0.0,
         total_level: float = 30,
         hparams: Mapping[str, Any] | None = None,
     ) -> None:

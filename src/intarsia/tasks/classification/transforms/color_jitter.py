@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class ColorJitter(ImageTransform):
         contrast: float | Sequence[float] = 0.0,
         saturation: float | Sequence[float] = 0.0,
         hue: float | Sequence[float] = 0.0,
-        backend: Backend = 'cv2',
+        backend: Literal['cv2', 'pillow'] = 'cv2',
     ) -> None:
         self.brightness = _range('brightness', brightness, 1.0)
         self.contrast = _range('contrast', contrast, 1.0)

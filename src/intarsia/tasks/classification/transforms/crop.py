@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from intarsia.core.errors import DataError
 from intarsia.core.registries import TRANSFORMS
-from intarsia.data.io.geometry import PADDING_MODES, Backend, Size, crop, interpolation_code, pad, resize
+from intarsia.data.io.geometry import PADDING_MODES, Size, crop, interpolation_code, pad, resize
 from intarsia.data.transforms.image_transform import Array, Drawn, ImageTransform, require_choice
 
 Box = tuple[int, int, int, int]
@@ -52,8 +53,8 @@ class CenterCrop(ImageTransform):
         crop_size: int | Sequence[int],
         efficientnet_style: bool = False,
         crop_padding: int = 32,
-        interpolation: str = 'bilinear',
-        backend: Backend = 'cv2',
+        interpolation: Literal['nearest', 'bilinear', 'bicubic', 'area', 'lanczos', 'box', 'hamming'] = 'bilinear',
+        backend: Literal['cv2', 'pillow'] = 'cv2',
     ) -> None:
         if efficientnet_style and not isinstance(crop_size, int):
             raise ValueError(f'an EfficientNet crop is square: crop_size is one number, not {crop_size}')
@@ -62,7 +63,7 @@ class CenterCrop(ImageTransform):
         self.efficientnet_style = efficientnet_style
         self.crop_padding = crop_padding
         self.interpolation = interpolation
-        self.backend: Backend = backend
+        self.backend = backend
 
     def apply(self, img: Array) -> Array:
         """The crop; a view unless resized."""
@@ -94,7 +95,7 @@ class RandomCrop(ImageTransform):
         padding: int | Sequence[int] | None = None,
         pad_if_needed: bool = False,
         pad_val: float | Sequence[float] = 0,
-        padding_mode: str = 'constant',
+        padding_mode: Literal['constant', 'edge', 'reflect', 'symmetric'] = 'constant',
         pad_half: bool = False,
     ) -> None:
         self.size = _pair('size', size)
@@ -164,8 +165,8 @@ class RandomResizedCrop(ImageTransform):
         efficientnet_style: bool = False,
         min_covered: float = 0.1,
         crop_padding: int = 32,
-        interpolation: str = 'bilinear',
-        backend: Backend = 'cv2',
+        interpolation: Literal['nearest', 'bilinear', 'bicubic', 'area', 'lanczos', 'box', 'hamming'] = 'bilinear',
+        backend: Literal['cv2', 'pillow'] = 'cv2',
     ) -> None:
         if efficientnet_style and not isinstance(size, int):
             raise ValueError(f'an EfficientNet crop is square: size is one number, not {size}')
@@ -173,14 +174,14 @@ class RandomResizedCrop(ImageTransform):
             raise ValueError(f'ranges are (least, greatest), not scale {scale} and ratio {ratio}')
         interpolation_code(interpolation, backend)
         self.size = _pair('size', size)
-        self.scale = scale
-        self.ratio = ratio
+        self.scale = float(scale[0]), float(scale[1])
+        self.ratio = float(ratio[0]), float(ratio[1])
         self.max_attempts = max_attempts
         self.efficientnet_style = efficientnet_style
         self.min_covered = min_covered
         self.crop_padding = crop_padding
         self.interpolation = interpolation
-        self.backend: Backend = backend
+        self.backend = backend
 
     def draw(self, rng: np.random.Generator, img: Array) -> Drawn | None:
         """``top``, ``left``, ``height``, ``width`` of the part."""

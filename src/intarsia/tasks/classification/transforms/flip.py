@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,7 +29,9 @@ class RandomFlip(ImageTransform):
         direction: ``'horizontal'``, ``'vertical'``, or ``'diagonal'`` for both.
     """
 
-    def __init__(self, flip_prob: float = 0.5, direction: str = 'horizontal') -> None:
+    def __init__(
+        self, flip_prob: float = 0.5, direction: Literal['horizontal', 'vertical', 'diagonal'] = 'horizontal'
+    ) -> None:
         self.flip_prob = require_probability('flip_prob', flip_prob)
         self.direction: Any = require_choice('direction', direction, FLIP_CODES)
 

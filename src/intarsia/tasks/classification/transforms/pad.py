@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from intarsia.core.registries import TRANSFORMS
 from intarsia.data.io.geometry import PADDING_MODES, pad
@@ -25,7 +26,7 @@ class Pad(ImageTransform):
         size: Sequence[int] | None = None,
         pad_to_square: bool = False,
         pad_val: float | Sequence[float] = 0,
-        padding_mode: str = 'constant',
+        padding_mode: Literal['constant', 'edge', 'reflect', 'symmetric'] = 'constant',
     ) -> None:
         if (size is None) != pad_to_square:
             raise ValueError(f'Pad needs either size or pad_to_square, not size={size}, pad_to_square={pad_to_square}')

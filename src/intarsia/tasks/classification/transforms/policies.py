@@ -54,7 +54,8 @@ def _pairs() -> list[list[Node]]:
 
 
 AUTO_AUGMENT_POLICIES: dict[str, list[list[Node]]] = {'imagenet': _pairs()}
-"""Found on ImageNet in "AutoAugment: Learning Augmentation Policies from Data", Cubuk et al., 2018, arXiv:1805.09501."""
+"""As found on ImageNet by "AutoAugment: Learning Augmentation Policies from Data", Cubuk et al., 2018,
+arXiv:1805.09501."""
 
 _SIMPLE: list[Node] = [
     {'type': 'AutoContrast'},

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from intarsia.core.registries import TRANSFORMS
-from intarsia.data.io.geometry import Backend, Size, interpolation_code, resize
+from intarsia.data.io.geometry import Size, interpolation_code, resize
 from intarsia.data.transforms.image_transform import Array, ImageTransform, require_choice
 from intarsia.data.transforms.transform import Results
 
@@ -29,9 +30,9 @@ class Resize(ImageTransform):
     def __init__(
         self,
         size: int | Sequence[int],
-        interpolation: str = 'bilinear',
-        adaptive_side: str = 'short',
-        backend: Backend = 'cv2',
+        interpolation: Literal['nearest', 'bilinear', 'bicubic', 'area', 'lanczos', 'box', 'hamming'] = 'bilinear',
+        adaptive_side: Literal['short', 'long', 'height', 'width'] = 'short',
+        backend: Literal['cv2', 'pillow'] = 'cv2',
     ) -> None:
         height, width = (size, size) if isinstance(size, int) else size
         if height <= 0 or (width <= 0 and width != -1):
@@ -40,7 +41,7 @@ class Resize(ImageTransform):
         self.size = height, width
         self.interpolation = interpolation
         self.adaptive_side = require_choice('adaptive_side', adaptive_side, ('short', 'long', 'height', 'width'))
-        self.backend: Backend = backend
+        self.backend = backend
 
     def __call__(self, results: Results, rng: np.random.Generator) -> Results:
         """Resize; nothing is drawn."""

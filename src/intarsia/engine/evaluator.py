@@ -1,0 +1,53 @@
+"""What the engine asks of an evaluation: count results batch by batch, then say the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+
+class Evaluator(Protocol):
+    """Turns results into metrics, in one process or in several.
+
+    Counting in any number of batches, in any order, and merging the states of any number of processes must give the
+    same metrics to the last bit. Processes that share an evaluation end it like this::
+
+        states = gather(evaluator.state())      # one of each process, pickled
+        evaluator.reset()
+        for state in states:
+            evaluator.merge(state)
+        metrics = evaluator.compute()
+    """
+
+    def update(self, results: Sequence[Any], batch: Mapping[str, Any]) -> None:
+        """Count one batch.
+
+        Args:
+            results: One result of the model for each sample.
+            batch: What the loader gave for these samples, with their targets or, in ``sample_idx``, their indices.
+        """
+        ...
+
+    def compute(self) -> dict[str, Any]:
+        """Metrics by name, of all that was counted since the last reset: floats, or lists of floats (by class).
+
+        Raises:
+            ValueError: Nothing was counted.
+        """
+        ...
+
+    def state(self) -> Any:
+        """What was counted: arrays in plain containers, which can be pickled and sent to another process."""
+        ...
+
+    def merge(self, state: Any) -> None:
+        """Add what another evaluator of the same settings counted.
+
+        Args:
+            state: Its :meth:`state`; not changed, and not kept either.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget what was counted."""
+        ...

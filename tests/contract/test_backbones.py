@@ -1,0 +1,276 @@
+"""What every registered backbone keeps to, whatever its kind."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from intarsia.core.arguments import signature_of
+from intarsia.core.errors import CheckpointError
+from intarsia.core.registries import BACKBONES
+from intarsia.models.backbones.resnet import ResNet
+from intarsia.nn.conv import build_conv_layer
+from intarsia.nn.norm import build_norm_layer
+from intarsia.nn.weights import load_state_dict
+
+ALL_STAGES = {'out_indices': (0, 1, 2, 3)}
+THIN = {'stem_channels': 8, 'base_channels': 8, **ALL_STAGES}
+TINY_VIT = {'embed_dims': 16, 'num_layers': 3, 'num_heads': 2, 'feedforward_channels': 32}
+TINY_SWIN = {'embed_dims': 8, 'depths': (2, 1, 2, 1), 'num_heads': (1, 2, 4, 8)}
+TINY_CONVNEXT = {'depths': (1, 1, 2, 1), 'channels': (8, 16, 24, 32)}
+# Only what differs from a backbone's own defaults; one that is small by itself needs no entry.
+PRESETS = {
+    'ResNet': {'depth': 50, **THIN},
+    'ResNetV1c': {'depth': 18, **THIN},
+    'ResNetV1d': {'depth': 18, **THIN},
+    'ResNet_CIFAR': {'depth': 18, **THIN},
+    'ResNeXt': {'depth': 50, 'groups': 4, 'width_per_group': 2, **THIN},
+    'SEResNet': {'depth': 50, **THIN},
+    'SEResNeXt': {'depth': 50, 'groups': 4, 'width_per_group': 2, **THIN},
+    'MobileNetV2': {'widen_factor': 0.25, 'out_indices': (1, 2, 4, 7)},
+    'VGG': {'depth': 11, 'norm_cfg': {'type': 'BN'}, 'out_indices': (0, 2, 4)},
+    'VisionTransformer': {'arch': TINY_VIT, 'img_size': 64, 'patch_size': 16, 'out_indices': (0, 2)},
+    'SwinTransformer': {'arch': TINY_SWIN, 'img_size': 64, 'window_size': 2, **ALL_STAGES},
+    'ConvNeXt': {'arch': TINY_CONVNEXT, 'gap_before_final_norm': False, **ALL_STAGES},
+}
+BUILTIN = [name for name in BACKBONES.names() if BACKBONES.entry(name)]
+SIZE = 64
+
+every_backbone = pytest.mark.parametrize('name', BUILTIN)
+
+
+def build(name, **more):
+    torch.manual_seed(0)
+    model = BACKBONES.build({'type': name, **PRESETS.get(name, {}), **more})
+    model.init_weights()
+    return model
+
+
+def accepts(name, argument):
+    return argument in signature_of(BACKBONES.get(name)).arguments
+
+
+def tensors(out):
+    """The tensor of each output; of a pair (map, class token) both."""
+    return [t for each in out for t in (each if isinstance(each, (list, tuple)) else [each])]
+
+
+@pytest.fixture(scope='module', autouse=True)
+def one_thread():
+    """Networks this small are slower on several threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope='module')
+def images():
+    return torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+
+
+@every_backbone
+def test_outputs_are_as_declared(name, images):
+    model = build(name).eval()
+    kept = images.clone()
+    with torch.no_grad():
+        out = model(images)
+    assert isinstance(out, tuple)
+    assert len(out) == len(model.out_channels) == len(model.strides)
+    assert torch.equal(images, kept)
+    for each, channels, stride in zip(out, model.out_channels, model.strides, strict=True):
+        for tensor in tensors([each]):
+            assert tensor.shape[:2] == (2, channels)
+            if tensor.dim() == 4:
+                assert tensor.shape[2:] == (math.ceil(SIZE / stride),) * 2
+        assert stride > 0 or tensors([each])[0].dim() == 2
+
+
+@every_backbone
+def test_every_parameter_learns(name, images):
+    model = build(name).train()
+    sum(t.square().mean() for t in tensors(model(images))).backward()
+    without = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert not without
+
+
+@every_backbone
+def test_frozen_parts_stay_frozen_in_training(name, images):
+    if not accepts(name, 'frozen_stages'):
+        pytest.skip('it has no frozen_stages')
+    model = build(name, frozen_stages=1).train()
+    parts = list(model.frozen_parts())
+    assert parts
+    frozen = [m for part in parts if isinstance(part, nn.Module) for m in part.modules()]
+    assert not any(m.training for m in frozen)
+    assert not any(p.requires_grad for m in frozen for p in m.parameters())
+    assert not any(part.requires_grad for part in parts if isinstance(part, nn.Parameter))
+    assert any(p.requires_grad for p in model.parameters())
+    before = {k: v.clone() for m in frozen for k, v in m.named_buffers(prefix=str(id(m)))}
+    model(images)
+    assert all(torch.equal(v, before[k]) for m in frozen for k, v in m.named_buffers(prefix=str(id(m))))
+
+
+@every_backbone
+def test_norm_eval_holds_in_training(name):
+    if not accepts(name, 'norm_eval'):
+        pytest.skip('it has no norm_eval')
+    model = build(name, norm_eval=True).train()
+    assert model.training
+    assert not any(m.training for m in model.modules() if isinstance(m, _BatchNorm))
+
+
+@every_backbone
+def test_state_dict_round_trip(name, images):
+    one, other = build(name).eval(), build(name)
+    for parameter in other.parameters():
+        nn.init.constant_(parameter, 0.5)
+    report = load_state_dict(other, one.state_dict())
+    assert report.complete
+    with torch.no_grad():
+        for a, b in zip(tensors(one(images)), tensors(other.eval()(images)), strict=True):
+            assert torch.equal(a, b)
+
+
+@every_backbone
+def test_checkpointing_changes_no_gradient(name, images):
+    if not accepts(name, 'with_cp'):
+        pytest.skip('it has no with_cp')
+    images = images.clone().requires_grad_()
+    grads = []
+    for with_cp in (False, True):
+        model = build(name, with_cp=with_cp).eval()
+        loss = sum(t.square().mean() for t in tensors(model(images)))
+        grads.append(torch.autograd.grad(loss, images)[0])
+    torch.testing.assert_close(*grads)
+
+
+@every_backbone
+def test_builds_without_memory(name):
+    with torch.device('meta'):
+        model = BACKBONES.build({'type': name, **PRESETS.get(name, {})})
+    assert all(p.is_meta for p in model.parameters())
+    assert model.out_channels == build(name).out_channels
+
+
+@every_backbone
+def test_weights_of_another_network_are_refused(name):
+    with pytest.raises(CheckpointError, match='missing'):
+        load_state_dict(build(name), {'fc.weight': torch.zeros(3)})
+
+
+# ---------------------------------------------------------------------- a user's own backbone
+
+
+class TutorialNet(ResNet):
+    """A subclass with another stem, as tutorials of the old toolboxes write it."""
+
+    def __init__(self, depth, deep_stem=False, **kwargs):
+        super().__init__(depth, deep_stem=deep_stem, **kwargs)
+        assert not self.deep_stem
+
+    def _make_stem_layer(self, in_channels, base_channels):
+        self.conv1 = build_conv_layer(
+            self.conv_cfg, in_channels, base_channels, kernel_size=3, stride=1, padding=1, bias=False
+        )
+        self.norm1_name, norm1 = build_norm_layer(self.norm_cfg, base_channels, postfix=1)
+        self.add_module(self.norm1_name, norm1)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        x = self.relu(self.norm1(self.conv1(x)))
+        outs = []
+        for i, layer_name in enumerate(self.res_layers):
+            x = getattr(self, layer_name)(x)
+            if i in self.out_indices:
+                outs.append(x)
+        return tuple(outs)
+
+    def init_weights(self):
+        super().init_weights()
+        if self.init_cfg is not None and self.init_cfg['type'] == 'Pretrained':
+            return
+        self.was_here = True
+
+
+def test_subclass_with_another_stem(images):
+    model = TutorialNet(18, base_channels=8, stem_channels=8, frozen_stages=1)
+    model.init_weights()
+    (out,) = model(images)
+    assert model.was_here
+    assert (model.out_channels, model.strides) == ((64,), (8,))
+    assert out.shape == (2, 64, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ('name', 'more', 'words'),
+    [
+        ('ResNet', {'depth': 49}, 'depth must be one of'),
+        ('ResNet', {'out_indices': (4,)}, 'the stages are 0 ... 3'),
+        ('ResNet', {'num_stages': 3}, 'strides='),
+        ('ConvNeXt', {'arch': 'tinny'}, "Did you mean 'tiny'"),
+        ('VisionTransformer', {'arch': {'embed_dims': 8}}, 'needs num_layers'),
+        ('VisionTransformer', {'with_cls_token': False}, 'no class token'),
+        ('SwinTransformer', {'arch': 'smal'}, "Did you mean 'small'"),
+        ('MobileNetV2', {'frozen_stages': 8}, 'frozen_stages=8'),
+    ],
+)
+def test_mistakes_are_named(name, more, words):
+    with pytest.raises(ValueError, match=words):
+        build(name, **more)
+
+
+# ---------------------------------------------------------------------- checkpoints of other sizes and releases
+
+
+@pytest.mark.parametrize('load', [load_state_dict, lambda model, state: model.load_state_dict(state)])
+def test_vit_weights_of_another_image_size(load):
+    state = build('VisionTransformer', img_size=32).state_dict()
+    model = build('VisionTransformer', img_size=64)
+    load(model, state)
+    assert model.pos_embed.shape == (1, 17, 16)
+    assert torch.equal(model.pos_embed[:, 0], state['pos_embed'][:, 0])
+    assert state['pos_embed'].shape == (1, 5, 16)
+
+
+def test_swin_weights_of_an_earlier_release_and_another_window():
+    last = {'out_indices': (3,), 'use_abs_pos_embed': True}
+    state = build('SwinTransformer', **last, window_size=2).state_dict()
+    state['norm.weight'] = state.pop('norm3.weight')
+    state['stages.0.blocks.1.attn.attn_mask'] = torch.zeros(1)
+    model = build('SwinTransformer', **last, window_size=4, img_size=128)
+    assert load_state_dict(model, state).complete
+    assert model.stages[0].blocks[0].attn.w_msa.relative_position_index.max() == 48
+
+
+def test_vit_kinds_of_output(images):
+    def outputs(**more):
+        return build('VisionTransformer', out_indices=-1, **more).eval()(images)[0]
+
+    pair = outputs()
+    assert [t.shape for t in pair] == [(2, 16, 4, 4), (2, 16)]
+    assert outputs(out_type='cls_token').shape == (2, 16)
+    assert outputs(out_type='raw').shape == (2, 17, 16)
+    assert outputs(out_type='featmap', with_cls_token=False).shape == (2, 16, 4, 4)
+    assert outputs(out_type='avg_featmap', final_norm=False).shape == (2, 16)
+    assert outputs(output_cls_token=False, with_cls_token=False).shape == (2, 16, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ('name', 'parameter', 'depth'),
+    [
+        ('VisionTransformer', 'backbone.pos_embed', (0, 5)),
+        ('VisionTransformer', 'backbone.layers.2.ln1.weight', (3, 5)),
+        ('VisionTransformer', 'head.weight', (4, 5)),
+        ('SwinTransformer', 'backbone.patch_embed.norm.weight', (0, 8)),
+        ('SwinTransformer', 'backbone.stages.2.blocks.1.norm1.weight', (5, 8)),
+        ('SwinTransformer', 'backbone.stages.0.downsample.norm.weight', (2, 8)),
+        ('ConvNeXt', 'backbone.downsample_layers.0.0.weight', (0, 8)),
+        ('ConvNeXt', 'backbone.stages.2.1.gamma', (3, 8)),
+        ('ConvNeXt', 'backbone.norm3.weight', (7, 8)),
+    ],
+)
+def test_layer_depths(name, parameter, depth):
+    assert build(name).get_layer_depth(parameter, 'backbone.') == depth
