@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from intarsia.core.version import __version__
+
 if TYPE_CHECKING:
     from intarsia.api.models import build_model, load
 
-__version__ = '0.1.0'
 __all__ = ['__version__', 'build_model', 'load']
 
 _LAZY = {'build_model': 'intarsia.api.models', 'load': 'intarsia.api.models'}

@@ -81,7 +81,9 @@ def test_channels_are_checked_where_a_backbone_declares_them(values):
 
 
 def test_customary_variables_are_no_mistakes(values):
-    values.update(norm_cfg=1, dataset_type='x', img_norm_cfg={}, my_pipeline=[], channel_cfg={}, base_lr=3, seeds_used=1)
+    values.update(
+        norm_cfg=1, dataset_type='x', img_norm_cfg={}, my_pipeline=[], channel_cfg={}, base_lr=3, seeds_used=1
+    )
     assert problems_of(values) == []
 
 

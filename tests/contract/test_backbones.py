@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from intarsia.config.crosscheck import declared_channels
 from intarsia.core.arguments import signature_of
 from intarsia.core.errors import CheckpointError
 from intarsia.core.registries import BACKBONES
@@ -274,3 +275,22 @@ def test_vit_kinds_of_output(images):
 )
 def test_layer_depths(name, parameter, depth):
     assert build(name).get_layer_depth(parameter, 'backbone.') == depth
+
+
+DECLARED = [
+    (name, argument, value)
+    for name in BUILTIN
+    for argument, by_value in getattr(BACKBONES.get(name), 'STATIC_CHANNELS', {}).items()
+    for value in by_value
+]
+
+
+@pytest.mark.parametrize(('name', 'argument', 'value'), DECLARED)
+def test_declared_channels_are_those_of_the_built_network(name, argument, value):
+    node = {'type': name, argument: value}
+    try:
+        with torch.device('meta'):
+            built = BACKBONES.build(node)
+    except (ValueError, KeyError):
+        pytest.skip(f'{name} has no {argument}={value}')
+    assert declared_channels(node, 'classification') == built.out_channels[-1:]

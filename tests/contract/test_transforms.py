@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.golden.inputs import image, write_png
 
 from intarsia.core.index import builtin_entries
 from intarsia.core.registries import TRANSFORMS
 from intarsia.data.transforms.transform import Transform
+from tests.golden.inputs import image, write_png
 
 IMG = image('contract', (40, 56, 3))
 

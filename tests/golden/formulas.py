@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from tests.golden.fill import generator, normals, sample_indices, tuples
 
 TOLERANCE = (1e-5, 1e-6)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from tests.golden.fill import deviation, fill, key_hash, make_input, state_hash, tuples
-from tests.golden.models import bind, missing_components, task_of
-from tests.golden.outcome import Outcome
 from torch import Tensor, nn
 
 from intarsia.core.registries import MODELS
+from tests.golden.fill import deviation, fill, key_hash, make_input, state_hash, tuples
+from tests.golden.models import bind, missing_components, task_of
+from tests.golden.outcome import Outcome
 
 TOLERANCE = 1e-4
 """Relative to the output's RMS; ten times the record's own noise if that is more."""

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from tests.golden.fill import fill, make_input, tuples
-from tests.golden.models import bind, missing_components, task_of
-from tests.golden.outcome import Outcome
 from torch import Tensor, nn
 
 from intarsia.core.registries import LOSSES, MODELS
 from intarsia.models.task_model import parse_losses
+from tests.golden.fill import fill, make_input, tuples
+from tests.golden.models import bind, missing_components, task_of
+from tests.golden.outcome import Outcome
 
 DROP_ATTRIBUTES = ('drop_prob', 'drop_path_rate', 'dropout_ratio', 'drop_rate', 'attn_drop_rate')
 

@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.golden.fill import tuples
-from tests.golden.formulas import compare, inputs_of, onehot
-from tests.golden.outcome import Outcome
 
 from intarsia.core.registries import DATASETS
 from intarsia.tasks.classification.losses.accuracy import accuracy
@@ -23,6 +20,9 @@ from intarsia.tasks.classification.metrics.metric import Metric
 from intarsia.tasks.classification.metrics.multi_label import MultiLabelMetric
 from intarsia.tasks.classification.metrics.single_label import SingleLabelMetric
 from intarsia.tasks.classification.results import ClassificationResult
+from tests.golden.fill import tuples
+from tests.golden.formulas import compare, inputs_of, onehot
+from tests.golden.outcome import Outcome
 
 BATCH = 7
 

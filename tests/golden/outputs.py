@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from tests.golden.inputs import check, rms, value_deviations
 from tests.golden.outcome import Outcome
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.golden.inputs import make, tuples
-from tests.golden.outcome import Outcome
-from tests.golden.outputs import compare
 
 from intarsia.core.registries import BATCH_AUGMENTS, LOSSES, TRANSFORMS
 from intarsia.data.io.geometry import rescale_size, resize_to_multiple
 from intarsia.data.transforms.image_transform import three_channels
 from intarsia.data.transforms.transform import Compose
+from tests.golden.inputs import make, tuples
+from tests.golden.outcome import Outcome
+from tests.golden.outputs import compare
 
 TASK = 'classification'
 

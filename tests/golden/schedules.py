@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from tests.golden.fill import tuples
-from tests.golden.outcome import Outcome
 
 from intarsia.config.check import policy_hook
 from intarsia.core.registries import HOOKS
 from intarsia.engine.runner import BaseRunner, EpochBasedRunner, IterBasedRunner
 from intarsia.engine.stage import Stage
+from tests.golden.fill import tuples
+from tests.golden.outcome import Outcome
 
 TOLERANCE = 1e-9
 

@@ -22,9 +22,7 @@ class Net(nn.Module):
 
 def options_by_name(model, optimizer):
     names = {id(p): n for n, p in model.named_parameters()}
-    return {
-        names[id(g['params'][0])]: (round(g['lr'], 6), round(g['weight_decay'], 6)) for g in optimizer.param_groups
-    }
+    return {names[id(g['params'][0])]: (round(g['lr'], 6), round(g['weight_decay'], 6)) for g in optimizer.param_groups}
 
 
 def build(model=None, **paramwise):
@@ -39,9 +37,7 @@ def test_without_options_there_is_one_group():
 
 
 def test_rules_by_kind_of_layer():
-    model, optimizer = build(
-        norm_decay_mult=0.0, bias_lr_mult=2.0, bias_decay_mult=0.5, dwconv_decay_mult=0.25
-    )
+    model, optimizer = build(norm_decay_mult=0.0, bias_lr_mult=2.0, bias_decay_mult=0.5, dwconv_decay_mult=0.25)
     got = options_by_name(model, optimizer)
     assert got['conv.weight'] == (1.0, 0.1)
     assert got['conv.bias'] == (2.0, 0.05)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.golden.inputs import image
 
 from intarsia.core.errors import DataError
 from intarsia.core.registries import TRANSFORMS
 from intarsia.data.io.image import read_image, write_image
+from tests.golden.inputs import image
 
 IMG = image('files', (9, 14, 3))
 RNG = np.random.default_rng(0)

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.golden.inputs import image
 
 from intarsia.core.errors import DataError
 from intarsia.core.registries import TRANSFORMS
 from intarsia.data.io.affine import rotate, shear, translate
 from intarsia.data.io.geometry import crop, flip, pad, rescale_size, resize, resize_to_multiple
+from tests.golden.inputs import image
 
 IMG = image('geometry', (50, 81, 3))
 

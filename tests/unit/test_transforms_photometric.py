@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.golden.inputs import image
 
 from intarsia.core.registries import TRANSFORMS
 from intarsia.data.io import photometric, tone
 from intarsia.data.io.normalize import denormalize, normalize
+from tests.golden.inputs import image
 
 IMG = image('photometric', (50, 81, 3))
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)

@@ -8,9 +8,9 @@ import json
 import sys
 from collections.abc import Sequence
 
-from intarsia import __version__
 from intarsia.cli.options import FLAGS
 from intarsia.core.errors import CheckpointError, ConfigError, IntarsiaError, closest
+from intarsia.core.version import __version__
 
 COMMANDS = {
     'train': 'train a model from a config file',

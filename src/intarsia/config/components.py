@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,9 @@ CARRIED: dict[str, frozenset[str]] = {
     'hooks': frozenset({'priority'}),
 }
 """Keys that the owner of a list reads itself before it builds the nodes."""
+
+LAYERS = (registries.CONV_LAYERS, registries.NORM_LAYERS, registries.ACTIVATION_LAYERS, registries.PADDING_LAYERS)
+"""Layers get their sizes from the network that builds them."""
 
 INJECTED: dict[str, frozenset[str]] = {
     'OPTIMIZERS': frozenset({'params'}),
@@ -75,15 +78,18 @@ def check_node(
         return
     if 'type' in node or default_type:
         arguments = {k: v for k, v in node.items() if k != 'type' and k not in carried}
-        yield from check_component(node.get('type', default_type), arguments, registry, path)
+        given_later = {node['magnitude_key']} if 'magnitude_key' in carried & node.keys() else frozenset()
+        yield from check_component(node.get('type', default_type), arguments, registry, path, given_later)
     for key, value in node.items():
         child = CHILD_REGISTRIES.get(key, registry)
         task_view = child.of(registry.task) if child is not registry else registry
         yield from check_node(value, task_view, f'{path}.{key}', CARRIED.get(key, frozenset()))
 
 
-def check_component(kind: Any, arguments: Mapping[str, Any], registry: Registry, path: str) -> Iterator[Finding]:
-    """Mistakes in the type name and the arguments of one component."""
+def check_component(
+    kind: Any, arguments: Mapping[str, Any], registry: Registry, path: str, given_later: Set[str] = frozenset()
+) -> Iterator[Finding]:
+    """Mistakes in the type name and the arguments of one component; ``given_later`` are not missed."""
     try:
         signature = find_signature(kind, registry)
     except RegistryError:
@@ -99,9 +105,11 @@ def check_component(kind: Any, arguments: Mapping[str, Any], registry: Registry,
     name = kind if isinstance(kind, str) else kind.__name__
     for key, value in arguments.items():
         yield from check_argument(name, key, value, signature, f'{path}.{key}')
-    injected = INJECTED.get(registry.root.name, frozenset())
+    if registry.root in LAYERS:
+        return
+    injected = INJECTED.get(registry.root.name, frozenset()) | given_later | arguments.keys()
     for argument in signature.arguments.values():
-        if argument.required and argument.name not in arguments and argument.name not in injected:
+        if argument.required and argument.name not in injected:
             yield Finding('missing-argument', f"{name} needs the argument '{argument.name}'.", path)
 
 
@@ -128,12 +136,12 @@ def find_signature(kind: Any, registry: Registry) -> Signature:
 def check_argument(component: str, key: str, value: Any, signature: Signature, path: str) -> Iterator[Finding]:
     """Whether ``component`` takes an argument ``key``, and with such a value."""
     argument = signature.arguments.get(key)
-    if argument is None:
+    if argument is None and key != 'requires_grad':  # every norm config may freeze its layer
         if not signature.is_open:
             accepts = ', '.join(signature.arguments) or 'none'
             message = f"{component} has no argument '{key}'. It accepts: {accepts}."
             yield Finding('unknown-argument', message, path, closest(key, signature.arguments))
-    elif not fits(value, argument.annotation):
+    elif argument is not None and not fits(value, argument.annotation):
         yield wrong_type(f"{component} needs '{key}'", value, argument, path)
 
 

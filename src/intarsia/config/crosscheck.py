@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from intarsia.config.components import Finding, find_signature
 from intarsia.core.errors import RegistryError
+from intarsia.core.local_weights import find_local_weights, missing_weights
 from intarsia.core.registries import DATASETS, MODELS
+
+EMBEDDED_DIR = Path(__file__).resolve().parent.parent / 'data' / 'embedded'
 
 FILE_KEYS = frozenset({'data_prefix', 'ann_file', 'load_from', 'resume_from', 'checkpoint', 'pretrained', 'classes'})
 """Keys whose string values name files or folders."""
@@ -41,7 +43,8 @@ def _check_channels(backbone: Mapping[str, Any], head: Mapping[str, Any], task: 
 def declared_channels(backbone: Mapping[str, Any], task: str | None) -> tuple[int, ...] | None:
     """Channels of a backbone's outputs as its class declares them; None where only building it can tell.
 
-    A class declares ``STATIC_CHANNELS = {argument: {value: channels of every stage}}``. Any argument of the node
+    A class declares ``STATIC_CHANNELS = {argument: {value: channels of every stage}}``; a single number stands for
+    all stages. Any argument of the node
     that its ``CHANNEL_ARGUMENTS`` lists makes the declaration void.
     """
     try:
@@ -56,6 +59,8 @@ def declared_channels(backbone: Mapping[str, Any], task: str | None) -> tuple[in
         if stages:
             indices = backbone.get('out_indices', (len(stages) - 1,))
             picked = [indices] if isinstance(indices, int) else indices
+            if len(stages) == 1:
+                return tuple(stages) * len(picked)
             return tuple(stages[i] for i in picked if -len(stages) <= i < len(stages)) or None
     return None
 
@@ -102,28 +107,12 @@ def _missing_files(value: Any, path: str) -> Iterator[Finding]:
         for i, item in enumerate(value):
             yield from _missing_files(item, f'{path}.{i}')
     elif isinstance(value, str) and value and path.rpartition('.')[2] in FILE_KEYS and not file_exists(value):
-        if '://' in value:
-            folder = checkpoint_folder()
-            message = (
-                f'nothing is downloaded. Put {value} into {folder} as {Path(value).name}, '
-                'or leave the weights out with --no-pretrained.'
-            )
-        else:
-            message = f'{value} does not exist.'
+        message = missing_weights(value) if '://' in value else f'{value} does not exist.'
         yield Finding('missing-file', message, path)
 
 
-def checkpoint_folder() -> Path:
-    """Where weights named by URL are looked up: ``$INTARSIA_HOME/checkpoints``, by default below ``~/.intarsia``."""
-    return Path(os.environ.get('INTARSIA_HOME', '~/.intarsia')).expanduser() / 'checkpoints'
-
-
 def file_exists(value: str) -> bool:
-    """Whether a path, a name in the checkpoint folder (for URLs) or an embedded data set exists."""
+    """Whether a path, an embedded data set or, for a URL, a file of its name in the checkpoint folder exists."""
     if value.startswith('intarsia::'):
-        return (
-            Path(__file__).resolve().parent.parent / 'data' / 'embedded' / value.removeprefix('intarsia::')
-        ).exists()
-    if '://' in value:
-        return any((checkpoint_folder() / f'{Path(value).name}{suffix}').exists() for suffix in ('', '.pth'))
-    return Path(value).exists()
+        return (EMBEDDED_DIR / value.removeprefix('intarsia::')).exists()
+    return bool(find_local_weights(value)) if '://' in value else Path(value).exists()

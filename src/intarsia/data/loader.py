@@ -98,7 +98,7 @@ class Loader:
                 worker_init_fn=_init_worker,
             )
         self._loader = DataLoader(
-            source,
+            source,  # type: ignore[arg-type]  # anything with a length and items will do
             batch_sampler=self._keys,
             num_workers=num_workers,
             collate_fn=collate,

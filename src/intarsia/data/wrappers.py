@@ -37,6 +37,8 @@ class DatasetWrapper(torch.utils.data.Dataset[Any]):
 
     def __getitem__(self, key: SampleKey | int) -> Any:
         key = key if isinstance(key, SampleKey) else SampleKey(int(key), position=int(key))
+        if not 0 <= key.index < len(self):
+            raise IndexError(f'{key.index} of {len(self)} samples')
         dataset, index = self.locate(key.index)
         sample = dataset[key._replace(index=index) if getattr(dataset, 'takes_sample_key', False) else index]
         return {**sample, 'sample_idx': key.index} if isinstance(sample, Mapping) else sample
@@ -125,7 +127,7 @@ class ClassBalancedDataset(DatasetWrapper):
         self.CLASSES = getattr(self.dataset, 'CLASSES', None)
         shown = [set(self.dataset.get_cat_ids(i)) for i in range(len(self.dataset))]
         counts = Counter(c for classes in shown for c in classes)
-        factor = {c: max(1.0, math.sqrt(oversample_thr * len(shown) / n)) for c, n in counts.items()}
+        factor = {c: max(1.0, math.sqrt(oversample_thr / (n / len(shown)))) for c, n in counts.items()}
         times = [math.ceil(max((factor[c] for c in classes), default=1.0)) for classes in shown]
         self._indices = np.repeat(np.arange(len(shown)), times)
 

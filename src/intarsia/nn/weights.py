@@ -6,24 +6,19 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from intarsia.core.errors import CheckpointError
+from intarsia.core.local_weights import checkpoint_folder, find_local_weights, missing_weights
 
 PathLike = str | os.PathLike[str]
 DROP_MODULE = ((r'^module\.', ''),)
 """Takes off the prefix that data-parallel wrappers put before every key."""
-
-
-def home_dir() -> Path:
-    """``$INTARSIA_HOME``, or ``~/.intarsia``."""
-    return Path(os.environ.get('INTARSIA_HOME') or Path.home() / '.intarsia')
 
 
 def find_weights(name: PathLike) -> Path:
@@ -46,24 +41,13 @@ def find_weights(name: PathLike) -> Path:
         if not path.is_file():
             raise CheckpointError(f'there is no checkpoint {path.absolute()}')
         return path
-    parts = urlsplit(text)
-    file_name = PurePosixPath(parts.path).name or parts.netloc
-    folder = home_dir() / 'checkpoints'
-    found = [folder / file_name] if (folder / file_name).is_file() else _with_suffix(folder, file_name)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise CheckpointError(f'{text} may mean {" or ".join(p.name for p in found)} in {folder}: keep one')
-    suffix = '' if PurePosixPath(file_name).suffix else '.pth'
-    raise CheckpointError(
-        f'the weights {text} are not on this machine, and nothing is downloaded. '
-        f'Put the file at {folder / (file_name + suffix)}, or train from scratch with --no-pretrained.'
-    )
-
-
-def _with_suffix(folder: Path, stem: str) -> list[Path]:
-    pattern = re.compile(re.escape(stem) + r'(-[0-9a-f]{8})?\.(pth|pt|safetensors)')
-    return sorted(p for p in folder.iterdir() if pattern.fullmatch(p.name)) if folder.is_dir() else []
+    found = find_local_weights(text)
+    if not found:
+        raise CheckpointError(missing_weights(text))
+    if len(found) > 1:
+        names = ' or '.join(p.name for p in found)
+        raise CheckpointError(f'{text} may mean {names} in {checkpoint_folder()}: keep one')
+    return found[0]
 
 
 # ---------------------------------------------------------------------- reading

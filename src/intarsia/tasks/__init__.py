@@ -1,0 +1,1 @@
+"""What differs by task: models, heads, losses, data sets, metrics."""

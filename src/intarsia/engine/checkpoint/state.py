@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from intarsia import __version__
 from intarsia.core.errors import CheckpointError
+from intarsia.core.version import __version__
 from intarsia.nn.weights import load_state_dict, read_checkpoint
 
 if TYPE_CHECKING:

@@ -140,6 +140,15 @@ class ConvNeXt(Backbone):
         {'type': 'Constant', 'layer': ['LayerNorm'], 'val': 1.0, 'bias': 0.0},
     )
 
+    STATIC_CHANNELS: ClassVar[dict[str, dict[str, tuple[int, ...]]]] = {
+        'arch': {
+            'atto': (40, 80, 160, 320), 'femto': (48, 96, 192, 384), 'pico': (64, 128, 256, 512),
+            'nano': (80, 160, 320, 640), 'tiny': (96, 192, 384, 768), 'small': (96, 192, 384, 768),
+            'base': (128, 256, 512, 1024), 'large': (192, 384, 768, 1536), 'xlarge': (256, 512, 1024, 2048),
+            'huge': (352, 704, 1408, 2816),
+        }
+    }  # fmt: skip
+
     def __init__(
         self,
         arch: str | Mapping[str, Sequence[int]] = 'tiny',

@@ -66,6 +66,16 @@ class ResNet(Backbone):
         101: (Bottleneck, (3, 4, 23, 3)),
         152: (Bottleneck, (3, 8, 36, 3)),
     }
+    STATIC_CHANNELS: ClassVar[dict[str, dict[int, tuple[int, ...]]]] = {
+        'depth': {
+            18: (64, 128, 256, 512),
+            34: (64, 128, 256, 512),
+            50: (256, 512, 1024, 2048),
+            101: (256, 512, 1024, 2048),
+            152: (256, 512, 1024, 2048),
+        }
+    }
+    CHANNEL_ARGUMENTS: ClassVar[tuple[str, ...]] = ('base_channels', 'expansion')
     default_init: ClassVar[InitCfg] = (
         {'type': 'Kaiming', 'layer': ['Conv2d']},
         {'type': 'Constant', 'val': 1, 'layer': ['_BatchNorm', 'GroupNorm']},

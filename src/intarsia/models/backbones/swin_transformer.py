@@ -74,6 +74,16 @@ class SwinTransformer(Backbone):
         **dict.fromkeys(('l', 'large'), _arch(192, (2, 2, 18, 2), (6, 12, 24, 48))),
     }
 
+    STATIC_CHANNELS: ClassVar[dict[str, dict[str, tuple[int, ...]]]] = {
+        'arch': {
+            't': (96, 192, 384, 768), 'tiny': (96, 192, 384, 768),
+            's': (96, 192, 384, 768), 'small': (96, 192, 384, 768),
+            'b': (128, 256, 512, 1024), 'base': (128, 256, 512, 1024),
+            'l': (192, 384, 768, 1536), 'large': (192, 384, 768, 1536),
+        }
+    }  # fmt: skip
+    CHANNEL_ARGUMENTS: ClassVar[tuple[str, ...]] = ('out_after_downsample',)
+
     def __init__(
         self,
         arch: str | Mapping[str, Any] = 'tiny',

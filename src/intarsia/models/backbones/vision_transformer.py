@@ -80,6 +80,15 @@ class VisionTransformer(Backbone):
         **dict.fromkeys(('dinov2-g', 'dinov2-giant'), _arch(1536, 40, 24, 6144)),
     }
 
+    STATIC_CHANNELS: ClassVar[dict[str, dict[str, tuple[int, ...]]]] = {
+        'arch': {
+            's': (768,), 'small': (768,), 'b': (768,), 'base': (768,), 'l': (1024,), 'large': (1024,),
+            'h': (1280,), 'huge': (1280,), 'eva-g': (1408,), 'eva-giant': (1408,), 'deit-t': (192,),
+            'deit-tiny': (192,), 'deit-s': (384,), 'deit-small': (384,), 'deit-b': (768,), 'deit-base': (768,),
+            'dinov2-s': (384,), 'dinov2-small': (384,), 'dinov2-g': (1536,), 'dinov2-giant': (1536,),
+        }
+    }  # fmt: skip
+
     def __init__(
         self,
         arch: str | Mapping[str, int] = 'base',
@@ -110,7 +119,6 @@ class VisionTransformer(Backbone):
         self.out_indices = normalize_indices(out_indices, self.num_layers, type(self).__name__)
         self.img_size, self.interpolate_mode = as_pair(img_size), interpolate_mode
         self.frozen_stages, self.final_norm = frozen_stages, final_norm
-
         defaults = {'kernel_size': patch_size, 'stride': patch_size, 'bias': not pre_norm}
         self.patch_embed = PatchEmbed(
             in_channels, self.embed_dims, input_size=self.img_size, **{**defaults, **patch_cfg}

@@ -11,13 +11,14 @@ import numpy as np
 from intarsia.core.errors import DataError
 from intarsia.data.dataset import BaseDataset
 from intarsia.data.embedded import resolve_prefix
+from intarsia.data.transforms.transform import Results
 
 
 class ClassificationDataset(BaseDataset):
     """Images with one label each. A subclass implements :meth:`load_annotations`.
 
-    An annotation is ``dict(img_prefix=FOLDER, img_info=dict(filename=NAME), gt_label=np.int64 scalar)``; the pipeline
-    starts from it.
+    An annotation is ``dict(img_prefix=FOLDER, img_info=dict(filename=NAME), gt_label=LABEL)``, where the label is an
+    integer. The pipeline starts from it, with the label as an int64 array without axes.
 
     Args:
         data_prefix: Folder of the images; ``intarsia::NAME`` is an embedded data set.
@@ -27,7 +28,7 @@ class ClassificationDataset(BaseDataset):
         test_mode: For validation and testing.
 
     Raises:
-        DataError: Files are missing or broken, or a label is out of range.
+        DataError: Files are missing or broken, or there are no samples.
     """
 
     def __init__(
@@ -42,19 +43,24 @@ class ClassificationDataset(BaseDataset):
         self.ann_file = ann_file
         self.test_mode = test_mode
         self.CLASSES = self.get_classes(classes)
+        self._labels: np.ndarray | None = None
         super().__init__(pipeline, test_mode, task='classification')
-        self._labels = self.collect_labels()
-        self._check_labels()
+        if len(self) == 0:
+            raise DataError(f'{type(self).__name__}: there are no samples in {self.ann_file or self.data_prefix}')
 
     @classmethod
     def get_classes(cls, classes: str | Sequence[str] | None = None) -> Sequence[str] | None:
-        """Class names from a list, from a file with one a line, or those the class declares."""
+        """Class names from a list, from a file with one a line, or those the class declares.
+
+        Raises:
+            DataError: There is no such file.
+        """
         if classes is None:
             return cls.CLASSES
         if isinstance(classes, str):
             file = Path(classes).expanduser()
             if not file.is_file():
-                raise DataError(f'classes: there is no file {file}')
+                raise DataError(f'classes: there is no file {file.absolute()}; it should hold one class name a line')
             return [line.strip() for line in file.read_text(encoding='utf-8').splitlines() if line.strip()]
         return list(classes)
 
@@ -63,27 +69,46 @@ class ClassificationDataset(BaseDataset):
         """Label of every class name."""
         return {name: i for i, name in enumerate(self.CLASSES or ())}
 
+    def prepare(self, index: int) -> Results:
+        """The annotation, with its label checked."""
+        results = super().prepare(index)
+        if 'gt_label' in results:
+            results['gt_label'] = self.checked(results['gt_label'], index)
+        return results
+
+    def checked(self, label: Any, index: int) -> np.ndarray:
+        """The label of a sample as an int64 array without axes; labels with axes stay as they are.
+
+        Raises:
+            DataError: It is none of the classes.
+        """
+        array = np.asarray(label)
+        if array.size != 1:
+            return array
+        if self.CLASSES is not None and not 0 <= array.item() < len(self.CLASSES):
+            raise DataError(
+                f'{type(self).__name__}: labels of {len(self.CLASSES)} classes are 0 ... {len(self.CLASSES) - 1}, '
+                f'not {array.item()} as in {self.describe(index)}'
+            )
+        return array.reshape(()).astype(np.int64)
+
     def collect_labels(self) -> np.ndarray:
-        """Labels of all samples, read once."""
-        return np.array([self.annotations[i]['gt_label'] for i in range(len(self))])
+        """Read the labels of all samples; called when they are first asked for."""
+        return np.stack([self.prepare(i)['gt_label'] for i in range(len(self))])
 
     def get_gt_labels(self) -> np.ndarray:
-        """Labels of all samples: int64 ``(N,)``, or ``(N, C)`` for several labels a sample."""
+        """Labels of all samples: int64 ``(N,)``, or ``(N, C)`` for several labels a sample.
+
+        Raises:
+            DataError: A label is none of the classes, or a sample has none.
+        """
+        if self._labels is None:
+            try:
+                self._labels = self.collect_labels()
+            except KeyError as error:
+                raise DataError(f"{type(self).__name__}: there are annotations without 'gt_label'") from error
         return self._labels
 
     def get_cat_ids(self, index: int) -> list[int]:
         """Classes of a sample."""
-        return [int(self._labels[index])]
-
-    def _check_labels(self) -> None:
-        if len(self._labels) == 0:
-            raise DataError(f'{type(self).__name__}: there are no samples in {self.data_prefix or self.ann_file}')
-        if self.CLASSES is None or self._labels.ndim != 1:
-            return
-        bad = np.flatnonzero((self._labels < 0) | (self._labels >= len(self.CLASSES)))
-        if len(bad):
-            first = int(bad[0])
-            raise DataError(
-                f'{type(self).__name__}: {len(bad)} labels lie outside the {len(self.CLASSES)} classes, '
-                f'the first is {self._labels[first]} of {self.describe(first)}'
-            )
+        return [int(self.get_gt_labels()[index])]

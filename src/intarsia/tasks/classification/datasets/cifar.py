@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import pickle
 from collections.abc import Sequence
@@ -14,20 +15,24 @@ from intarsia.core.errors import DataError
 from intarsia.core.registries import DATASETS
 from intarsia.tasks.classification.datasets.array_dataset import ArrayDataset, missing_files
 
-_ALLOWED = {
-    ('numpy', 'ndarray'), ('numpy', 'dtype'), ('_codecs', 'encode'),
-    ('numpy.core.multiarray', '_reconstruct'), ('numpy._core.multiarray', '_reconstruct'),
-    ('numpy.core.numeric', '_frombuffer'), ('numpy._core.numeric', '_frombuffer'),
-}  # fmt: skip
+_ARRAY_PARTS: dict[str, Any] = {
+    'numpy.ndarray': np.ndarray,
+    'numpy.dtype': np.dtype,
+    '_codecs.encode': codecs.encode,
+    'multiarray._reconstruct': np.zeros(1).__reduce__()[0],
+    'numeric._frombuffer': np.zeros(1).__reduce_ex__(5)[0],
+}
+"""What a pickled array is made of; NumPy moved some of it from ``numpy.core`` to ``numpy._core``."""
 
 
 class _ArrayUnpickler(pickle.Unpickler):
     """Reads arrays, strings, numbers and containers, and nothing that could run code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
+        known = f'{module.removeprefix("numpy.core.").removeprefix("numpy._core.")}.{name}'
+        if known not in _ARRAY_PARTS:
             raise pickle.UnpicklingError(f'it holds {module}.{name}, which is neither an array nor a plain value')
-        return super().find_class(module, name)
+        return _ARRAY_PARTS[known]
 
 
 def read_batch(file: Path) -> dict[str, Any]:
@@ -40,8 +45,9 @@ def read_batch(file: Path) -> dict[str, Any]:
         content = _ArrayUnpickler(io.BytesIO(file.read_bytes()), encoding='latin1').load()
     except Exception as error:
         raise DataError(f'{file} cannot be read as a CIFAR batch: {error}') from error
-    if not isinstance(content, dict) or 'data' not in content:
-        raise DataError(f"{file} is no CIFAR batch: it has no 'data'")
+    data = content.get('data') if isinstance(content, dict) else None
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3 * 32 * 32,):
+        raise DataError(f"{file} is no CIFAR batch: its 'data' is not uint8 of the shape (N, 3072)")
     return content
 
 
@@ -57,7 +63,18 @@ class CIFAR10(ArrayDataset):
     TRAIN_FILES: ClassVar[tuple[str, ...]] = tuple(f'data_batch_{i}' for i in range(1, 6))
     TEST_FILES: ClassVar[tuple[str, ...]] = ('test_batch',)
     LABEL_KEY: ClassVar[str] = 'labels'
-    CLASSES: Sequence[str] | None = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck')
+    CLASSES: Sequence[str] | None = (
+        'airplane',
+        'automobile',
+        'bird',
+        'cat',
+        'deer',
+        'dog',
+        'frog',
+        'horse',
+        'ship',
+        'truck',
+    )
 
     def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Read the batches of the split."""
@@ -68,8 +85,10 @@ class CIFAR10(ArrayDataset):
         if missing:
             raise missing_files(f'{type(self).__name__} (python version)', str(folder), missing)
         batches = [read_batch(folder / name) for name in names]
-        pixels = np.concatenate([np.asarray(b['data'], np.uint8) for b in batches])
-        labels = np.concatenate([np.asarray(b[self.LABEL_KEY], np.int64) for b in batches])
+        if any(self.LABEL_KEY not in batch for batch in batches):
+            raise DataError(f"{folder} does not hold {type(self).__name__}: its files have no '{self.LABEL_KEY}'")
+        pixels = np.concatenate([batch['data'] for batch in batches])
+        labels = np.concatenate([np.asarray(batch[self.LABEL_KEY], np.int64) for batch in batches])
         return pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from intarsia.core.errors import DataError
 from intarsia.core.registries import DATASETS
 from intarsia.tasks.classification.datasets.array_dataset import ArrayDataset, missing_files
 
-_UINT8 = 8
+_UINT8 = b'\x08'
 
 
 def read_idx(file: Path) -> np.ndarray:
@@ -26,12 +27,12 @@ def read_idx(file: Path) -> np.ndarray:
     """
     try:
         raw = gzip.decompress(file.read_bytes()) if file.suffix == '.gz' else file.read_bytes()
-        zero, kind, num_axes = struct.unpack_from('>HBB', raw)
-        shape = struct.unpack_from(f'>{num_axes}I', raw, 4)
-    except (OSError, EOFError, struct.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f'{file} cannot be read: {error}') from error
-    if zero != 0 or kind != _UINT8:
+    if len(raw) < 4 or raw[:3] != b'\0\0' + _UINT8 or len(raw) < 4 + 4 * raw[3]:
         raise DataError(f'{file} is not an idx file of bytes')
+    num_axes = raw[3]
+    shape = struct.unpack_from(f'>{num_axes}I', raw, 4)
     start = 4 + 4 * num_axes
     if len(raw) - start != int(np.prod(shape)):
         raise DataError(f'{file} is truncated: {len(raw) - start} bytes of data, its header says {int(np.prod(shape))}')
@@ -61,6 +62,8 @@ class MNIST(ArrayDataset):
         if missing:
             raise missing_files(type(self).__name__, self.data_prefix, missing)
         images, labels = (read_idx(file) for file in found if file is not None)
+        if images.ndim != 3 or labels.ndim != 1:
+            raise DataError(f'{found[0]} and {found[1]} have {images.ndim} and {labels.ndim} axes instead of 3 and 1')
         return images, labels
 
 

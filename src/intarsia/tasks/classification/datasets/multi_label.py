@@ -20,9 +20,23 @@ class MultiLabelDataset(ClassificationDataset):
     A value of -1 marks a class that evaluation leaves out. Arguments as :class:`ClassificationDataset`.
     """
 
+    def checked(self, label: Any, index: int) -> np.ndarray:
+        """The labels of a sample, ``(C,)``.
+
+        Raises:
+            DataError: They are not one for each class.
+        """
+        array = np.asarray(label)
+        if self.CLASSES is not None and array.shape != (len(self.CLASSES),):
+            raise DataError(
+                f'{type(self).__name__}: labels of {len(self.CLASSES)} classes have the shape ({len(self.CLASSES)},), '
+                f'not {array.shape} as in {self.describe(index)}'
+            )
+        return array
+
     def get_cat_ids(self, index: int) -> list[int]:
         """Classes that are there."""
-        return np.flatnonzero(self._labels[index] == 1).tolist()
+        return np.flatnonzero(self.get_gt_labels()[index] == 1).tolist()
 
 
 @DATASETS.register_module()
@@ -63,7 +77,8 @@ class VOC(MultiLabelDataset):
         """Read the list and the annotation of every image in it."""
         if self.ann_file is None or not Path(self.ann_file).is_file():
             raise DataError(
-                f'VOC needs ann_file, a list of images such as ImageSets/Main/trainval.txt: {self.ann_file}'
+                f'VOC needs ann_file, a list of images such as ImageSets/Main/trainval.txt; there is no file '
+                f'{self.ann_file}. Nothing is downloaded; unpack the official archive and point to it.'
             )
         ids = Path(self.ann_file).read_text(encoding='utf-8').split()
         return [
