@@ -55,9 +55,13 @@ def build_loader(config: RunConfig, split: str, task: Task, device: torch.device
 
 
 def build_dataset(node: Mapping[str, Any], task: Task, test_mode: bool) -> Any:
-    """Build a data set; those of validation and testing are in test mode unless they say otherwise."""
-    defaults = {} if 'dataset' in node or 'datasets' in node else {'test_mode': test_mode}
-    return DATASETS.of(task.name).build({**defaults, **node} if test_mode else node)
+    """Build a data set, inner ones first; those of validation and testing are in test mode by default."""
+    registry = DATASETS.of(task.name)
+    if isinstance(node.get('dataset'), Mapping):
+        return registry.build({**node, 'dataset': build_dataset(node['dataset'], task, test_mode)})
+    if isinstance(node.get('datasets'), (list, tuple)):
+        return registry.build({**node, 'datasets': [build_dataset(n, task, test_mode) for n in node['datasets']]})
+    return registry.build({'test_mode': True, **node} if test_mode else node)
 
 
 def _joined(node: Any) -> Mapping[str, Any]:

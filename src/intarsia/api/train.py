@@ -234,6 +234,7 @@ def _meta(run: RunConfig, config: ConfigFile, classes: Any) -> Mapping[str, Any]
         'env_info': '\n'.join(f'{k}: {v}' for k, v in environment().items()),
         'config': dump_python(config.values),
         'exp_name': config.file.name if config.file else '',
+        'seed': run.seed,
         'argv': ' '.join(sys.argv),
         **({'CLASSES': list(classes)} if classes is not None else {}),
     }

@@ -222,6 +222,9 @@ def _check_components(values: Mapping[str, Any]) -> Iterator[Finding]:
         for split in ('train', 'val', 'test'):
             yield from check_node(data.get(split), registries.DATASETS.of(task), f'data.{split}')
         yield from check_node(data.get('sampler'), registries.SAMPLERS, 'data.sampler')
+    evaluation = values.get('evaluation')
+    if isinstance(evaluation, Mapping) and not isinstance(evaluation.get('metric'), str):
+        yield from check_node(evaluation.get('metric'), registries.METRICS.of(task), 'evaluation.metric')
     yield from _check_optimizer(values.get('optimizer'))
     yield from _check_hooks(values)
 

@@ -62,11 +62,16 @@ class BaseDataset(torch.utils.data.Dataset[Results]):
     def __init__(self, pipeline: Sequence[Mapping[str, Any]], test_mode: bool = False, task: str | None = None) -> None:
         self.test_mode = test_mode
         self.pipeline = Compose(pipeline, task)
-        self.annotations: Sequence[dict[str, Any]] = AnnotationTable(self.load_annotations())
+        rows = self.load_annotations()
+        self.index_annotations(rows)
+        self.annotations: Sequence[dict[str, Any]] = AnnotationTable(rows)
 
     def load_annotations(self) -> list[dict[str, Any]]:
         """One dict a sample, in a fixed order."""
         raise NotImplementedError(f'{type(self).__name__} has no load_annotations')
+
+    def index_annotations(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Note what a data set wants to know of all samples (labels), while they are still plain dicts."""
 
     def prepare(self, index: int) -> Results:
         """The dict the pipeline starts from."""
@@ -85,7 +90,7 @@ class BaseDataset(torch.utils.data.Dataset[Results]):
             if results is not None:
                 return results
             if self.test_mode:
-                raise DataError(f'the pipeline dropped test sample {index}: {self.annotations[index]}')
+                raise DataError(f'the pipeline dropped test sample {index}: {self.describe(index)}')
             index = int(rng.integers(len(self)))
         raise DataError(f'the pipeline dropped {MAX_REDRAWS} samples in a row, the last one is number {index}')
 

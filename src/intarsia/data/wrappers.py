@@ -15,8 +15,8 @@ from intarsia.core.registries import DATASETS
 from intarsia.data.seeding import SampleKey
 
 
-def _built(dataset: Any, task: str | None) -> Any:
-    return DATASETS.of(task).build(dataset) if isinstance(dataset, Mapping) else dataset
+def _built(dataset: Any) -> Any:
+    return DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
 
 
 class DatasetWrapper(torch.utils.data.Dataset[Any]):
@@ -67,7 +67,7 @@ class RepeatDataset(DatasetWrapper):
     def __init__(self, dataset: Any, times: int) -> None:
         if times < 1:
             raise ValueError(f'times must be at least 1, not {times}')
-        self.dataset = _built(dataset, None)
+        self.dataset = _built(dataset)
         self.times = times
         self.CLASSES = getattr(self.dataset, 'CLASSES', None)
 
@@ -91,7 +91,7 @@ class ConcatDataset(DatasetWrapper):
     """
 
     def __init__(self, datasets: Sequence[Any]) -> None:
-        self.datasets = [_built(dataset, None) for dataset in datasets]
+        self.datasets = [_built(dataset) for dataset in datasets]
         if not self.datasets:
             raise ValueError('ConcatDataset needs at least one data set')
         named = {tuple(d.CLASSES) for d in self.datasets if getattr(d, 'CLASSES', None) is not None}
@@ -122,7 +122,7 @@ class ClassBalancedDataset(DatasetWrapper):
     """
 
     def __init__(self, dataset: Any, oversample_thr: float) -> None:
-        self.dataset = _built(dataset, None)
+        self.dataset = _built(dataset)
         self.oversample_thr = oversample_thr
         self.CLASSES = getattr(self.dataset, 'CLASSES', None)
         shown = [set(self.dataset.get_cat_ids(i)) for i in range(len(self.dataset))]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from intarsia.config.schema import EvaluationConfig
+from intarsia.core.build import check_arguments
+from intarsia.core.errors import ConfigError, Problem
 from intarsia.engine.evaluator import Evaluator
 from intarsia.tasks.classification.metrics.evaluator import ClassificationEvaluator
 from intarsia.tasks.classification.results import ClassificationResult
@@ -23,7 +25,11 @@ class ClassificationTask:
 
     def make_evaluator(self, dataset: Any, evaluation: EvaluationConfig) -> Evaluator:
         """The metrics that ``evaluation`` names, or accuracy (for several labels an image: mAP)."""
-        return ClassificationEvaluator(dataset, evaluation.metric, **evaluation.metric_options)
+        try:
+            check_arguments(ClassificationEvaluator, dict(evaluation.metric_options))
+            return ClassificationEvaluator(dataset, evaluation.metric, **evaluation.metric_options)
+        except (TypeError, ValueError, KeyError) as error:
+            raise ConfigError(Problem('bad-config', str(error), 'evaluation')) from error
 
     def draw(self, image: np.ndarray, result: ClassificationResult) -> np.ndarray:
         """The image with its label and score below it."""

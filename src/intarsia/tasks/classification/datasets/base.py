@@ -69,6 +69,25 @@ class ClassificationDataset(BaseDataset):
         """Label of every class name."""
         return {name: i for i, name in enumerate(self.CLASSES or ())}
 
+    def index_annotations(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the labels, and check that every one is a class.
+
+        Raises:
+            DataError: A label is none of the classes.
+        """
+        labels = [row['gt_label'] for row in rows if np.size(row.get('gt_label', ())) == 1]
+        if len(labels) < len(rows) or not rows:
+            return
+        array = np.array([int(np.asarray(label).item()) for label in labels], np.int64)
+        num_classes = len(self.CLASSES) if self.CLASSES is not None else None
+        bad = np.flatnonzero((array < 0) | (array >= num_classes)) if num_classes is not None else np.array([], int)
+        if bad.size:
+            raise DataError(
+                f'{type(self).__name__}: labels of {num_classes} classes are 0 ... {num_classes - 1}, '  # type: ignore[operator]
+                f'not {array[bad[0]]} as in {dict(rows[int(bad[0])])} (and {bad.size - 1} more)'
+            )
+        self._labels = array
+
     def prepare(self, index: int) -> Results:
         """The annotation, with its label checked."""
         results = super().prepare(index)

@@ -13,7 +13,8 @@ from intarsia.core.errors import DataError
 from intarsia.core.registries import DATASETS
 from intarsia.tasks.classification.datasets.array_dataset import ArrayDataset, missing_files
 
-_UINT8 = b'\x08'
+_OF_BYTES = b'\0\0\x08'
+"""How an idx file of unsigned bytes begins; the number of axes follows."""
 
 
 def read_idx(file: Path) -> np.ndarray:
@@ -29,7 +30,7 @@ def read_idx(file: Path) -> np.ndarray:
         raw = gzip.decompress(file.read_bytes()) if file.suffix == '.gz' else file.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f'{file} cannot be read: {error}') from error
-    if len(raw) < 4 or raw[:3] != b'\0\0' + _UINT8 or len(raw) < 4 + 4 * raw[3]:
+    if len(raw) < 4 or raw[:3] != _OF_BYTES or len(raw) < 4 + 4 * raw[3]:
         raise DataError(f'{file} is not an idx file of bytes')
     num_axes = raw[3]
     shape = struct.unpack_from(f'>{num_axes}I', raw, 4)

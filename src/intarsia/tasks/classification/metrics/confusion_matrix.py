@@ -36,10 +36,22 @@ class ConfusionMatrix(Metric):
 
     def measure(self, score_nc: np.ndarray, target: np.ndarray) -> State:
         """``matrix`` ``(C, C)``."""
+        answer_n, label_n = self._pairs(score_nc, target)
+        return {'matrix': confusion_matrix(answer_n, label_n, score_nc.shape[1])}
+
+    def update(self, score_nc: np.ndarray, target: np.ndarray) -> None:
+        """As the base class, but only the first batch has a matrix of its own: it may be a thousand times larger."""
+        if self._state:
+            answer_n, label_n = self._pairs(score_nc, target)
+            np.add.at(self._state['matrix'], (label_n, answer_n), 1)
+        else:
+            super().update(score_nc, target)
+
+    def _pairs(self, score_nc: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         num_classes = score_nc.shape[1]
         if self.num_classes not in (None, num_classes):
             raise ValueError(f'num_classes={self.num_classes}, but the model has {num_classes} classes')
-        return {'matrix': confusion_matrix(score_nc.argmax(axis=1), as_labels(target, num_classes), num_classes)}
+        return score_nc.argmax(axis=1), as_labels(target, num_classes)
 
     @property
     def matrix(self) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -31,13 +32,13 @@ class ClassificationEvaluator:
 
     Named metrics of data sets with one label a sample are ``accuracy`` (reported as ``accuracy_top-1``,
     ``accuracy_top-5``), ``precision``, ``recall``, ``f1_score`` and ``support``; with several labels a sample ``mAP``,
-    ``CP``, ``CR``, ``CF1``, ``OP``, ``OR`` and ``OF1``. All but ``support`` are percentages. Nodes of METRICS report
+    ``CP``, ``CR``, ``CF1``, ``OP``, ``OR`` and ``OF1``. All but ``support`` are percentages. Metrics of METRICS report
     under their own names.
 
     Args:
         dataset: Its ``get_gt_labels()`` gives targets where batches have no ``gt_label``; may be None.
-        metric: A name, a node (``dict(type='Accuracy', topk=(1, 3))``) or a list of such; None is ``accuracy``, or
-            ``mAP`` for several labels a sample.
+        metric: A name, a node or a list of such; None is ``accuracy``, or ``mAP`` for several labels a sample. A node
+            has a name with options of its own (``dict(type='accuracy', topk=(1, 3))``) or a metric of METRICS.
         topk: Of the accuracy: one k (reported as ``accuracy``) or several. None is (1, 5), without the 5 if the model
             has fewer classes; a k that is asked for must not exceed their number.
         thrs: Of all metrics for one label: only scores above this value count; one or several (reported with the
@@ -68,7 +69,7 @@ class ClassificationEvaluator:
         asked = [metric] if isinstance(metric, (str, Mapping)) else list(metric or ())
         nodes = [each for each in asked if isinstance(each, Mapping)]
         names = [each for each in asked if not isinstance(each, Mapping)]
-        is_multi_label = self._is_multi_label(names)
+        is_multi_label = self._is_multi_label(names or [node.get('type') for node in nodes])
         if not asked:
             names = ['mAP'] if is_multi_label else ['accuracy']
         _check_names(names, MULTI_LABEL_NAMES if is_multi_label else SINGLE_LABEL_NAMES, is_multi_label)
@@ -78,9 +79,14 @@ class ClassificationEvaluator:
             self._add_multi_label(names, thr, k, difficult)
         else:
             self._add_single_label(names, topk, thrs, average_mode)
+        options = dict(topk=topk, thrs=thrs, average_mode=average_mode, k=k, thr=thr, difficult=difficult)
         for node in nodes:
-            built = METRICS.of('classification').build(node)
-            self._parts.append((built, built.compute))
+            if node.get('type') in (MULTI_LABEL_NAMES if is_multi_label else SINGLE_LABEL_NAMES):
+                named = {**options, **node}
+                self._parts += ClassificationEvaluator(dataset, named.pop('type'), **named)._parts
+            else:
+                built = METRICS.of('classification').build(node)
+                self._parts.append((built, built.compute))
 
     def _is_multi_label(self, names: Sequence[str]) -> bool:
         if self._labels is not None:
@@ -99,11 +105,11 @@ class ClassificationEvaluator:
         suffixes = [_suffix(thr) for thr in as_thresholds(thrs)] if isinstance(thrs, Sequence) else ['']
         if 'accuracy' in names:
             accuracy = Accuracy(topk=1 if topk is None else topk, thrs=thrs)
-            self._parts.append((accuracy, lambda: _report_accuracy(accuracy, topk, suffixes)))
+            self._parts.append((accuracy, partial(_report_accuracy, accuracy, topk, suffixes)))
         items = [name for name in SINGLE_LABEL_NAMES if name in names and name != 'accuracy']
         if items:
             single = SingleLabelMetric(thrs=thrs, average=average)
-            self._parts.append((single, lambda: _report_precision(single, items, suffixes)))
+            self._parts.append((single, partial(_report_precision, single, items, suffixes)))
 
     def _add_multi_label(
         self, names: Sequence[str], thr: float | None, k: int | None, difficult: Literal['negative', 'ignored']
@@ -114,7 +120,7 @@ class ClassificationEvaluator:
         items = [name for name in MULTI_LABEL_NAMES if name in names and name != 'mAP']
         if items:
             multi = MultiLabelMetric(thr=thr, topk=k, difficult=difficult)
-            self._parts.append((multi, lambda: _picked(multi.overall(), items)))
+            self._parts.append((multi, partial(_report_overall, multi, items)))
 
     # ------------------------------------------------------------------ counting
 
@@ -223,7 +229,8 @@ def _report_precision(metric: SingleLabelMetric, names: Sequence[str], suffixes:
     return values
 
 
-def _picked(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _report_overall(metric: MultiLabelMetric, names: Sequence[str]) -> dict[str, float]:
+    values = metric.overall()
     return {name: values[name] for name in names}
 
 

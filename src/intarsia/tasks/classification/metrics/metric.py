@@ -71,7 +71,7 @@ class Metric(ABC):
 
     def state(self) -> State:
         """What was counted; later updates do not change it."""
-        return {name: list(part) if isinstance(part, list) else part for name, part in self._state.items()}
+        return {name: part.copy() for name, part in self._state.items()}
 
     def merge(self, state: Mapping[str, Any]) -> None:
         """Add what another metric of the same settings counted."""
