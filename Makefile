@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FIXTURES ?= tests/golden/sample.jsonl.xz
 
-.PHONY: quickstart test test-slow lint format golden bench clean
+.PHONY: quickstart test test-slow lint format golden docs bench clean
 
 .venv: $(VENV)/.installed
 
@@ -36,6 +36,9 @@ format: .venv
 
 golden: .venv
 	$(BIN)/python -m tests.golden.report $(FIXTURES)
+
+docs: .venv
+	$(BIN)/python docs/fill.py
 
 bench: .venv
 	$(BIN)/python benchmarks/loop_overhead.py --out benchmarks/results/loop_overhead.json

@@ -71,7 +71,7 @@ def signature_of(target: Any) -> Signature:
             parameters, forwards = _own_parameters(init, skip_first=True)
         except ValueError:
             return Signature(accepted, is_open=True)
-        accepted = {**parameters, **accepted}
+        accepted = {**accepted, **{k: v for k, v in parameters.items() if k not in accepted}}
         if not forwards:
             return Signature(accepted)
     return Signature(accepted)
@@ -120,7 +120,7 @@ def static_signature(module: str, target: str) -> Signature:
         init = _init_of(base)
         if init is not None:
             parameters, forwards = _parameters_of(init, skip_first=True)
-            accepted = {**parameters, **accepted}
+            accepted = {**accepted, **{k: v for k, v in parameters.items() if k not in accepted}}
             if not forwards:
                 break
     return Signature(accepted, declared=declared)

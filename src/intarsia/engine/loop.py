@@ -20,6 +20,7 @@ def train_epoch(runner: BaseRunner, loader: Any) -> None:
     for runner.inner_iter, batch in batches(loader, runner.epoch, runner.inner_iter):  # noqa: B020
         train_iter(runner, batch)
         if runner.is_stopping:
+            runner.inner_iter += 1
             return
     runner.call(Stage.AFTER_TRAIN_EPOCH)
     runner.epoch += 1

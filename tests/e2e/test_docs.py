@@ -1,0 +1,91 @@
+"""Every code block and command in the README and the guides is run, in the order it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r'^```(\w+)\n(.*?)^```', re.S | re.M)
+MAKE_TARGETS = {'quickstart', 'test', '.venv', 'format'}
+
+
+def run(command, folder):
+    words = shlex.split(command, comments=True)
+    if words[0] == 'make':
+        makefile = (ROOT / 'Makefile').read_text()
+        assert words[1] in MAKE_TARGETS
+        assert re.search(rf'^{re.escape(words[1])}:', makefile, re.M)
+        return ''
+    assert words[0] in ('intarsia', 'python')
+    start = [sys.executable, '-m', 'intarsia'] if words[0] == 'intarsia' else [sys.executable]
+    done = subprocess.run([*start, *words[1:]], cwd=folder, capture_output=True, text=True)
+    return done.stdout + done.stderr, done.returncode
+
+
+def check_console(block, folder):
+    """``$ command`` and what it prints, where ``...`` stands for anything."""
+    command, _, expected = block.partition('\n')
+    output, _ = run(command.removeprefix('$ '), folder)
+    for line in expected.strip().splitlines():
+        pattern = '.*'.join(re.escape(part.strip()) for part in line.split('...'))
+        assert re.search(pattern, output), f'{line!r} is not in:\n{output}'
+
+
+@pytest.mark.parametrize(
+    'document', ['README.md', 'docs/guides/custom_models.md', 'docs/guides/configs.md', 'docs/guides/running.md']
+)
+def test_code_blocks(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {}
+    for language, block in BLOCK.findall((ROOT / document).read_text(encoding='utf-8')):
+        first = block.partition('\n')[0]
+        if language == 'python' and re.fullmatch(r'# [\w/]+\.py', first):
+            file = tmp_path / first[2:]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block)
+        elif language == 'python' and '_base_' not in block:
+            exec(compile(block, document, 'exec'), namespace)
+        elif language == 'console':
+            check_console(block, tmp_path)
+        elif language == 'bash':
+            for command in block.strip().splitlines():
+                result = run(shorten(command), tmp_path)
+                assert not result or result[1] == 0, f'{command}\n{result[0]}'
+
+
+def shorten(command):
+    """A whole training of the quick start is run by its own test; here two iterations have to do."""
+    if 'train intarsia::' not in command:
+        return command
+    return (
+        command
+        + ' --no-validate --cfg-options runner.type=IterBasedRunner runner.max_iters=2 runner.max_epochs=None custom_hooks=[]'
+    )
+
+
+def test_generated_parts_are_up_to_date():
+    sys.path.insert(0, str(ROOT / 'docs'))
+    import fill
+
+    for guide in sorted((ROOT / 'docs' / 'guides').glob('*.md')):
+        text = guide.read_text(encoding='utf-8')
+        assert fill.filled(text) == text, f'{guide.name}: run make docs'
+
+
+def test_the_example_gives_identical_weights():
+    sys.path.insert(0, str(ROOT / 'examples'))
+    import plain_loop
+
+    assert plain_loop.main()
+
+
+def test_links_lead_somewhere():
+    for document in [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *(ROOT / 'docs').rglob('*.md')]:
+        for target in re.findall(r'\]\(([^)#:]+)\)', document.read_text(encoding='utf-8')):
+            assert (document.parent / target).exists(), f'{document.name}: {target}'
