@@ -178,12 +178,17 @@ def test_images_without_a_test_pipeline_are_refused():
         model.predict(['a.png'])
     with pytest.raises(TypeError, match=r'model\.predict\(\[image\]\)'):
         model.predict('a.png')
-    model.test_pipeline = lambda results: {'img': torch.zeros(3, *results['img'].shape[:2])}
-    with pytest.raises(ValueError, match=r'several shapes'):
-        model.predict([np.zeros((5, 5, 3)), np.zeros((6, 5, 3))])
     model.test_pipeline = lambda results: None
     with pytest.raises(ValueError, match=r'dropped the image a\.png'):
         model.predict(['a.png'])
+
+
+def test_images_of_several_sizes_come_in_batches_of_their_own():
+    model = make()
+    model.test_pipeline = lambda results: {'img': torch.full((3, *results['img'].shape[:2]), results['img'].mean())}
+    images = [np.full((h, 5, 3), v) for h, v in ((5, 1.0), (5, 2.0), (6, 3.0), (5, 4.0))]
+    together, alone = model.predict(images), [model.predict([image])[0] for image in images]
+    np.testing.assert_allclose([r.scores for r in together], [r.scores for r in alone], atol=1e-6)
 
 
 # ---------------------------------------------------------------------- losses to one number

@@ -80,9 +80,7 @@ def take_normalize(node: Mapping[str, Any]) -> tuple[Mapping[str, Any], DeviceNo
     return node, None
 
 
-def test_pipeline_of(
-    values: Mapping[str, Any], task: Task, device: torch.device
-) -> Callable[[dict[str, Any]], dict[str, Any] | None] | None:
+def test_pipeline_of(values: Mapping[str, Any], task: Task) -> Callable[[dict[str, Any]], dict[str, Any] | None] | None:
     """How a model of this config reads an image: the pipeline of ``data.test``, without what needs annotations."""
     data = values.get('data') or {}
     node: Any = data.get('test') or data.get('val')
@@ -91,5 +89,14 @@ def test_pipeline_of(
         node = inner
     if not isinstance(node, Mapping):
         return None
-    pipeline = Compose(task.images_pipeline(node['pipeline']), task.name)
-    return lambda results: pipeline(results, np.random.default_rng(0))
+    nodes = task.images_pipeline(node['pipeline'])
+    of_files = Compose(nodes, task.name)
+    of_arrays = Compose([n for n in nodes if n.get('type') != 'LoadImageFromFile'], task.name)
+
+    def pipeline(results: dict[str, Any]) -> dict[str, Any] | None:
+        if 'img' not in results:
+            return of_files(results, np.random.default_rng(0))
+        shape = results['img'].shape
+        return of_arrays({**results, 'img_shape': shape, 'ori_shape': shape}, np.random.default_rng(0))
+
+    return pipeline

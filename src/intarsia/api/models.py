@@ -92,5 +92,5 @@ def load_model(config: ConfigFile, checkpoint: str | Path | None, *, device: str
         model.classes = content.get('meta', {}).get('CLASSES') or model.classes
     target = pick_device(device or values.get('device'))
     task = find_task(values['model'], values.get('task'))
-    model.test_pipeline = test_pipeline_of(values, task, target)
+    model.test_pipeline = test_pipeline_of(values, task)
     return model.to(target).eval()

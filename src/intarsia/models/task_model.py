@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -90,31 +91,36 @@ class TaskModel(BaseModule):
             with torch.inference_mode():
                 results: list[Any] = []
                 for start in range(0, len(inputs), batch_size):
-                    results.extend(self.results_of(*self._load(inputs[start : start + batch_size])))
+                    for batch, batch_metas in self._load(inputs[start : start + batch_size]):
+                        results.extend(self.results_of(batch, batch_metas))
                 return results
         finally:
             self.train(was_training)
 
-    def _load(self, images: Sequence[Image]) -> tuple[Tensor, list[dict[str, Any]]]:
-        """A batch of images on the model's device, and what the pipeline noted about each."""
+    def _load(self, images: Sequence[Image]) -> list[tuple[Tensor, list[dict[str, Any]]]]:
+        """Batches of images on the model's device, and what the pipeline noted about each.
+
+        Neighbours whose sizes differ after the pipeline come in batches of their own.
+        """
         pipeline = self.test_pipeline
         if pipeline is None:
             raise RuntimeError(
                 f'this {type(self).__name__} has no test_pipeline, so it cannot read images. '
-                'intarsia.load(checkpoint) gives a model that has one; or set model.test_pipeline, '
+                'intarsia.load(config, checkpoint) gives a model that has one; or set model.test_pipeline, '
                 "a callable that turns {'img': array} into {'img': tensor (C, H, W)}; or pass a tensor."
             )
-        samples = [pipeline(_describe(image)) for image in images]
-        loaded = []
-        for image, sample in zip(images, samples, strict=True):
+        samples = []
+        for image in images:
+            sample = pipeline(_describe(image))
             if sample is None:
                 raise ValueError(f'the test_pipeline dropped the image {_name(image)}')
-            loaded.append(torch.as_tensor(sample['img']))
-        if len({each.shape for each in loaded}) > 1:
-            shapes = ', '.join(sorted({str(tuple(each.shape)) for each in loaded}))
-            raise ValueError(f'the test_pipeline gives images of several shapes ({shapes}); use batch_size=1')
-        metas = [{k: v for k, v in sample.items() if k != 'img'} for sample in samples if sample is not None]
-        return torch.stack(loaded).to(self._device()), metas
+            samples.append({**sample, 'img': torch.as_tensor(sample['img'])})
+        batches = []
+        for _, group in itertools.groupby(samples, key=lambda sample: sample['img'].shape):
+            alike = list(group)
+            metas = [{k: v for k, v in sample.items() if k != 'img'} for sample in alike]
+            batches.append((torch.stack([sample['img'] for sample in alike]).to(self._device()), metas))
+        return batches
 
     def _device(self) -> torch.device:
         first = next(self.parameters(), None)

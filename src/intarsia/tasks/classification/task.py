@@ -36,19 +36,26 @@ class ClassificationTask:
         return draw_label(image, result)
 
     def images_pipeline(self, pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The pipeline without labels, reading the image if it does not."""
-        nodes: list[Mapping[str, Any]] = []
-        for node in pipeline:
-            keys = node.get('keys')
-            if node.get('type') in ('Collect', 'ToTensor') and isinstance(keys, (list, tuple)):
-                kept = [key for key in keys if key not in ANNOTATION_KEYS]
-                if kept:
-                    nodes.append({**node, 'keys': kept})
-            else:
-                nodes.append(node)
-        if not any(node.get('type') == 'LoadImageFromFile' for node in nodes):
-            nodes.insert(0, dict(type='LoadImageFromFile'))
-        return nodes
+        """The pipeline without labels, reading images even if the data set holds arrays.
+
+        An image file is read in BGR order, or as grey if the pipeline normalises one channel.
+        """
+        nodes = [node for node in map(_without_labels, pipeline) if node is not None]
+        if any(node.get('type') == 'LoadImageFromFile' for node in nodes):
+            return nodes
+        means = [node['mean'] for node in nodes if node.get('type') == 'Normalize']
+        is_grey = bool(means) and len(means[0]) == 1
+        loading = dict(type='LoadImageFromFile', color_type='grayscale' if is_grey else 'color')
+        return [loading, *({**n, 'to_rgb': True} if n.get('type') == 'Normalize' else n for n in nodes)]
+
+
+def _without_labels(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A step that does not ask for labels; None if nothing is left of it."""
+    keys = node.get('keys')
+    if node.get('type') not in ('Collect', 'ToTensor') or not isinstance(keys, (list, tuple)):
+        return node
+    kept = [key for key in keys if key not in ANNOTATION_KEYS]
+    return {**node, 'keys': kept} if kept else None
 
 
 TASK = ClassificationTask()
