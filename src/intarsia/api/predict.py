@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,25 @@ from intarsia.data.io.image import read_image, write_image
 IMAGE_SUFFIXES = frozenset({'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm'})
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What was found in an image.
+
+    Attributes:
+        file: The image.
+        output: The picture that shows the result.
+        result: The task's result; ``str()`` of it is a short text for people.
+    """
+
+    file: Path
+    output: Path
+    result: Any
+
+    def as_dict(self) -> dict[str, Any]:
+        """``file``, ``output`` and ``result`` as JSON types."""
+        return {'file': str(self.file), 'output': str(self.output), 'result': self.result.as_dict()}
+
+
 def predict(
     config: ConfigFile,
     checkpoint: str | Path,
@@ -23,7 +43,7 @@ def predict(
     out_dir: str | Path = 'predictions',
     *,
     device: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Answer]:
     """Predict images and write a picture with the answer for each.
 
     Args:
@@ -34,7 +54,7 @@ def predict(
         device: Where to predict.
 
     Returns:
-        For every image ``{'file', 'output', 'result'}``.
+        One answer for every image, in order.
 
     Raises:
         ConfigError: The config has mistakes.
@@ -50,7 +70,7 @@ def predict(
     for file, result in zip(files, model.predict(files), strict=True):
         output = folder / f'{file.stem}.png'
         write_image(task.draw(read_image(file), result), output)
-        answers.append({'file': str(file), 'output': str(output), 'result': result.as_dict()})
+        answers.append(Answer(file, output, result))
     return answers
 
 

@@ -24,9 +24,8 @@ def run(args: argparse.Namespace) -> int:
 
     answers = predict(config, args.checkpoint, args.images, args.out_dir, device=args.device)
     if args.json:
-        print(json.dumps(answers, indent=1))
+        print(json.dumps([answer.as_dict() for answer in answers], indent=1))
     else:
         for answer in answers:
-            shown = {k: v for k, v in answer['result'].items() if not isinstance(v, list)}
-            print(f'{answer["file"]}: {", ".join(f"{k} {v}" for k, v in shown.items())} -> {answer["output"]}')
+            print(f'{answer.file}: {answer.result} -> {answer.output}')
     return 0

@@ -43,6 +43,10 @@ class ClassificationResult:
         name = classes[label] if classes is not None else None
         return cls(label, float(scores[label]), name, scores, labels)
 
+    def __str__(self) -> str:
+        """``Ankle boot (0.997)``; the number of the class if its name is not known."""
+        return f'{self.class_name or self.label} ({self.score:.3f})'
+
     def as_dict(self) -> dict[str, Any]:
         """Plain Python values, for JSON."""
         return {

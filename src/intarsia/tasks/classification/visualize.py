@@ -28,8 +28,7 @@ def draw_label(image: np.ndarray, result: ClassificationResult) -> np.ndarray:
     """
     factor = max(1, -(-MIN_WIDTH // image.shape[1]))
     picture = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
-    facts = result.as_dict()
-    text = f'{facts.get("class_name") or facts["label"]}  {facts["score"]:.3f}'
+    text = str(result)
     scale = picture.shape[1] / 640 + 0.35
     (_, height), baseline = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     strip = np.full((height + baseline + 12, picture.shape[1], 3), PAPER, np.uint8)
