@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from intarsia.cli.options import add_config, add_flags, read_config
 from intarsia.config.dump import dump_json, dump_python
-from intarsia.config.file import ConfigFile
 from intarsia.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from intarsia.config.file import ConfigFile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from intarsia.config.file import ConfigFile, load_config
-from intarsia.config.origins import Origin
-from intarsia.config.override import apply_options, set_value
+if TYPE_CHECKING:
+    from intarsia.config.file import ConfigFile
 
 FLAGS: dict[str, dict[str, Any]] = {
     '--cfg-options': dict(nargs='+', action='extend', default=[], metavar='KEY=VALUE',
@@ -45,6 +43,10 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def read_config(args: argparse.Namespace) -> ConfigFile:
     """The config of a command, with ``--cfg-options`` and the other flags applied."""
+    from intarsia.config.file import load_config  # here, for a --help that answers at once
+    from intarsia.config.origins import Origin
+    from intarsia.config.override import apply_options, set_value
+
     config = load_config(args.config)
     apply_options(config, args.cfg_options)
     for flag, name in FIELDS.items():
@@ -52,6 +54,3 @@ def read_config(args: argparse.Namespace) -> ConfigFile:
         if value is not None and value is not False:
             set_value(config, name, value, Origin(f'--{flag.replace("_", "-")}', None))
     return config
-
-
-Command = Callable[[argparse.Namespace], int]

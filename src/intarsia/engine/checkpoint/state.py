@@ -85,6 +85,8 @@ def _load_optimizer(optimizer: Any, state: Mapping[str, Any], file: Path) -> Non
 def write_atomically(content: Any, file: Path) -> None:
     """``torch.save`` to a temporary name beside ``file``, synced to disk, then renamed to it."""
     file.parent.mkdir(parents=True, exist_ok=True)
+    for left_by_a_killed_run in file.parent.glob(f'.{file.name}.*.tmp'):
+        left_by_a_killed_run.unlink(missing_ok=True)
     temporary = file.with_name(f'.{file.name}.{os.getpid()}.tmp')
     try:
         with temporary.open('wb') as stream:

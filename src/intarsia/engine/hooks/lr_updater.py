@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from intarsia.core.registries import HOOKS
@@ -45,7 +46,7 @@ class LrUpdaterHook(Hook):
         self.warmup_ratio = warmup_ratio
         self.warmup_iters = warmup_iters if warmup is not None and not warmup_by_epoch else 0
         self.warmup_epochs = warmup_iters if warmup is not None and warmup_by_epoch else 0
-        self._regular: list[float] = []
+        self._regular: dict[float, float] = {}
 
     def get_lr(self, runner: BaseRunner, base_lr: float) -> float:
         """The regular rate at this moment of a group that started with ``base_lr``."""
@@ -61,8 +62,10 @@ class LrUpdaterHook(Hook):
     def before_run(self, runner: BaseRunner) -> None:
         """Note the rates the groups start with."""
         optimizers = runner.optimizer.values() if isinstance(runner.optimizer, dict) else [runner.optimizer]
-        self._groups: list[dict[str, Any]] = [g for o in optimizers for g in o.param_groups]  # type: ignore[union-attr]
-        self._base = [group.setdefault('initial_lr', group['lr']) for group in self._groups]
+        groups: list[dict[str, Any]] = [g for o in optimizers for g in o.param_groups]  # type: ignore[union-attr]
+        self._by_base: dict[float, list[dict[str, Any]]] = defaultdict(list)
+        for group in groups:
+            self._by_base[group.setdefault('initial_lr', group['lr'])].append(group)
 
     def before_train_epoch(self, runner: BaseRunner) -> None:
         """Set the epoch's rate."""
@@ -78,21 +81,18 @@ class LrUpdaterHook(Hook):
         if runner.iter < self.warmup_iters:
             assert self.warmup is not None
             factor = curves.warmup_factor(self.warmup, runner.iter, self.warmup_iters, self.warmup_ratio)
-            self._set([regular * factor for regular in self._regular])
+            self._set({base: rate * factor for base, rate in self._regular.items()})
         elif runner.iter == self.warmup_iters and self.by_epoch:
             self._set(self._regular)
 
     def _set_regular(self, runner: BaseRunner) -> None:
-        by_base: dict[float, float] = {}
-        for base in self._base:
-            if base not in by_base:
-                by_base[base] = self.get_lr(runner, base)
-        self._regular = [by_base[base] for base in self._base]
+        self._regular = {base: self.get_lr(runner, base) for base in self._by_base}
         self._set(self._regular)
 
-    def _set(self, rates: list[float]) -> None:
-        for group, rate in zip(self._groups, rates, strict=False):
-            group['lr'] = rate
+    def _set(self, rates: Mapping[float, float]) -> None:
+        for base, rate in rates.items():
+            for group in self._by_base[base]:
+                group['lr'] = rate
 
 
 def floor_of(base: float, minimum: float | None, ratio: float | None, name: str = 'min_lr') -> float:

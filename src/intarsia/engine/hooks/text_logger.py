@@ -6,7 +6,7 @@ import datetime
 import json
 from collections.abc import Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from intarsia.core.registries import HOOKS
 from intarsia.engine.hooks.logger import LoggerHook, peak_memory_mb
@@ -33,12 +33,18 @@ class TextLoggerHook(LoggerHook):
         """Open the JSON file and start the clock for the time that is left."""
         super().before_run(runner)
         self.started_s, self.started_iter = perf_counter(), runner.iter
-        self.json_file = None
+        self._json: IO[str] | None = None
         if runner.work_dir is not None and runner.rank == 0:
             runner.work_dir.mkdir(parents=True, exist_ok=True)
-            self.json_file = runner.work_dir / f'{runner.timestamp}.log.json'
+            self._json = (runner.work_dir / f'{runner.timestamp}.log.json').open('a', encoding='utf-8')
             head = {k: v for k, v in runner.meta.items() if k in ('env_info', 'config', 'seed', 'exp_name')}
             self._append(head)
+
+    def after_run(self, runner: BaseRunner) -> None:
+        """Close the JSON file."""
+        if self._json is not None:
+            self._json.close()
+            self._json = None
 
     def log(self, runner: BaseRunner) -> None:
         """Write one record."""
@@ -81,10 +87,10 @@ class TextLoggerHook(LoggerHook):
         return str(datetime.timedelta(seconds=max(int(seconds), 0)))
 
     def _append(self, record: Mapping[str, Any]) -> None:
-        if self.json_file is not None:
+        if self._json is not None:
             rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in record.items()}
-            with self.json_file.open('a', encoding='utf-8') as stream:
-                stream.write(json.dumps(rounded, default=str) + '\n')
+            self._json.write(json.dumps(rounded, default=str) + '\n')
+            self._json.flush()
 
 
 def _lr_text(lr: Any) -> str:

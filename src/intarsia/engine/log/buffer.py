@@ -24,6 +24,7 @@ class LogBuffer:
         self.n_history: dict[str, list[int]] = defaultdict(list)
         self.output: dict[str, Any] = {}
         self.ready = False
+        self._fetched: dict[str, int] = {}
 
     def update(self, values: Mapping[str, Any], count: int = 1) -> None:
         """Append one value to every name, without waiting for the device."""
@@ -40,15 +41,15 @@ class LogBuffer:
         self.ready = True
 
     def _fetch(self) -> None:
-        """Turn the tensors of the history into floats, with one transfer."""
-        places = [
-            (values, i)
-            for values in self.val_history.values()
-            for i in range(len(values) - 1, -1, -1)
-            if isinstance(values[i], torch.Tensor)
-        ]
-        if places:
-            fetched = torch.stack([values[i].detach().to(torch.float64, copy=False) for values, i in places]).tolist()
+        """Turn the tensors that came since the last time into floats, with one transfer for each dtype."""
+        pending: dict[torch.dtype, list[tuple[list[Any], int]]] = defaultdict(list)
+        for name, values in self.val_history.items():
+            for i in range(self._fetched.get(name, 0), len(values)):
+                if isinstance(values[i], torch.Tensor):
+                    pending[values[i].dtype].append((values, i))
+            self._fetched[name] = len(values)
+        for places in pending.values():
+            fetched = torch.stack([values[i] for values, i in places]).tolist()
             for (values, i), value in zip(places, fetched, strict=True):
                 values[i] = value
 
@@ -56,6 +57,7 @@ class LogBuffer:
         """Forget the history and the record."""
         self.val_history.clear()
         self.n_history.clear()
+        self._fetched.clear()
         self.clear_output()
 
     def clear_output(self) -> None:
