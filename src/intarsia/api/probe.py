@@ -2,46 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from intarsia.api.models import build_model, without_pretrained
+from intarsia.config.check import located
 from intarsia.config.file import ConfigFile
 from intarsia.core.errors import ConfigError, Problem
+
+SHAPE_WORDS = (
+    'shapes cannot be multiplied', 'same reduction dim', 'channels', 'channel dimensions', 'must match', 'size mismatch',
+    'running_mean should contain', 'normalized_shape',
+)  # fmt: skip
+"""What torch says when a part gets an input it was not made for."""
 
 
 def probe_model(config: ConfigFile) -> list[Problem]:
     """Build the model on the meta device and send one batch of two images through it.
 
-    Nothing is allocated or computed: only shapes flow, so that parts that do not fit each other are found at once.
+    Nothing is allocated or computed: only shapes flow, so that parts that do not fit each other are found at once. What
+    cannot run without memory is let through.
 
     Returns:
-        The problems; empty if the batch came through.
+        The problems, with their places; empty if the batch came through.
     """
     values = config.values
-    origin = config.origins.find('model') or (str(config.file) if config.file else None, None)
+    entered: list[tuple[str, nn.Module, Any]] = []
     try:
         with torch.device('meta'):
             model = build_model(without_pretrained(values['model']), init=False).eval()
-            model(torch.empty(2, _in_channels(values['model']), *_image_size(values)))
     except ConfigError as error:
-        return error.problems
-    except Exception as error:
+        return located(error, config).problems
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         notes = ''.join(f' ({note})' for note in getattr(error, '__notes__', ()))
-        message = f'the model cannot be built or run: {type(error).__name__}: {error}{notes}.'
-        code = (
-            'channel-mismatch'
-            if 'shapes cannot be multiplied' in str(error) or 'channels' in str(error)
-            else 'bad-config'
+        return _problems(
+            'bad-config', f'the model cannot be built: {type(error).__name__}: {error}{notes}.', 'model', config
         )
-        return [Problem(code, message, 'model', *origin)]
+    for name, module in model.named_modules():
+        module.register_forward_pre_hook(lambda m, args, name=name: entered.append((name, m, args)))
+    try:
+        with torch.device('meta'):
+            model(torch.empty(2, _in_channels(values), *_image_size(values)))
+    except RuntimeError as error:
+        if entered and any(word in str(error) for word in SHAPE_WORDS):
+            return _problems('channel-mismatch', *_misfit(entered[-1], error), config)
+    except Exception:
+        logging.getLogger('intarsia').debug('the model cannot be tried without memory', exc_info=True)
     return []
 
 
-def _in_channels(model: Mapping[str, Any]) -> int:
-    backbone = model.get('backbone')
+def _misfit(entered: tuple[str, nn.Module, Any], error: Exception) -> tuple[str, str]:
+    """The sentence about the module that refused its input, and the key path of the part it lies in."""
+    name, module, args = entered
+    shapes = ', '.join(str(tuple(a.shape)) for a in args if isinstance(a, torch.Tensor))
+    part = name.partition('.')[0]
+    return (
+        f'{name}, {module}, does not fit its input of shape {shapes}: {str(error).rstrip(".")}.',
+        f'model.{part}' if part else 'model',
+    )
+
+
+def _problems(code: str, message: str, path: str, config: ConfigFile) -> list[Problem]:
+    return located(ConfigError(Problem(code, message, path)), config).problems
+
+
+def _in_channels(values: Mapping[str, Any]) -> int:
+    """Channels of the images: what the pipeline normalises, else what the backbone expects, else 3."""
+    for step in _train_pipeline(values):
+        if step.get('type') == 'Normalize' and 'mean' in step:
+            return len(step['mean'])
+    backbone = values['model'].get('backbone')
     return int(backbone.get('in_channels', 3)) if isinstance(backbone, Mapping) else 3
 
 
@@ -49,14 +83,17 @@ def _image_size(values: Mapping[str, Any]) -> tuple[int, int]:
     """Height and width of the images: the backbone's ``img_size``, else the last size of the pipeline, else 224."""
     backbone = values['model'].get('backbone')
     size: Any = backbone.get('img_size') if isinstance(backbone, Mapping) else None
-    data = values.get('data') or {}
-    node = data.get('train') or {}
-    while isinstance(node, Mapping) and 'pipeline' not in node and isinstance(node.get('dataset'), Mapping):
-        node = node['dataset']
-    for step in node.get('pipeline', ()) if isinstance(node, Mapping) and size is None else ():
+    for step in _train_pipeline(values) if size is None else ():
         size = step.get('size') or step.get('crop_size') or size
     if isinstance(size, int):
         return size, size
     if isinstance(size, (list, tuple)) and len(size) == 2 and min(size) > 0:
         return int(size[0]), int(size[1])
     return 224, 224
+
+
+def _train_pipeline(values: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    node: Any = (values.get('data') or {}).get('train') or {}
+    while isinstance(node, Mapping) and 'pipeline' not in node and isinstance(node.get('dataset'), Mapping):
+        node = node['dataset']
+    return node.get('pipeline', ()) if isinstance(node, Mapping) else ()

@@ -14,8 +14,9 @@ import torch
 
 from intarsia.api.data import build_loader
 from intarsia.api.models import build_model, without_pretrained
+from intarsia.api.probe import probe_model
 from intarsia.api.tasks import Task, find_task
-from intarsia.config.check import checked, policy_hook
+from intarsia.config.check import checked, located, policy_hook
 from intarsia.config.dump import dump_python
 from intarsia.config.file import ConfigFile
 from intarsia.config.schema import EvaluationConfig, RunConfig, RunnerConfig, to_run_config
@@ -67,8 +68,19 @@ def train(config: ConfigFile, *, validate: bool = True, pretrained: bool = True,
     """
     if not pretrained:
         config.values['model'] = without_pretrained(config.values.get('model'))
+    try:
+        return _train(config, validate=validate, console=console)
+    except ConfigError as error:
+        raise located(error, config) from error
+
+
+def _train(config: ConfigFile, *, validate: bool, console: Any) -> TrainResult:
     run = to_run_config(checked(config).values)
     _need(run)
+    pick_device(run.device)  # before anything is written
+    problems = probe_model(config)
+    if problems:
+        raise ConfigError(problems)
     work_dir = Path(run.work_dir or Path('work_dirs') / (config.file.stem if config.file else 'run'))
     checkpoint = _checkpoint_to_resume(run, work_dir)
     run = replace(run, seed=_seed(run, checkpoint))

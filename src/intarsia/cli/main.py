@@ -85,7 +85,8 @@ def _report_problems(error: ConfigError, as_json: bool) -> int:
     print(f'error: {count} mistake{"s" if count > 1 else ""} in the config', file=sys.stderr)
     for problem in error.problems:
         print(f'  {problem}', file=sys.stderr)
-    return EXIT_USAGE
+    about_checkpoints = all(p.path in ('resume_from', 'load_from') for p in error.problems)
+    return EXIT_NO_CHECKPOINT if about_checkpoints else EXIT_USAGE
 
 
 if __name__ == '__main__':

@@ -143,6 +143,12 @@ def task_of(values: Mapping[str, Any]) -> str | None:
     return values.get('task')
 
 
+def located(error: ConfigError, config: ConfigFile) -> ConfigError:
+    """The same problems, with file and line of their key paths where they have none."""
+    placed = [p if p.file else _place(Finding(p.code, p.message, p.path, p.suggestion), config) for p in error.problems]
+    return ConfigError(placed)
+
+
 def _place(finding: Finding, config: ConfigFile) -> Problem:
     origin = config.origins.find(finding.path)
     file, line = origin if origin else (str(config.file) if config.file else None, None)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from intarsia.core.errors import ConfigError, Problem
+
 PACKAGES = ('intarsia', 'torch', 'numpy', 'opencv-python-headless', 'Pillow', 'safetensors', 'rich')
 
 
@@ -39,13 +41,17 @@ def pick_device(wanted: str | None) -> torch.device:
     """The device asked for, or the best there is.
 
     Raises:
-        RuntimeError: The device asked for does not exist here.
+        ConfigError: There is no such device here.
     """
     if wanted is None:
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    device = torch.device(wanted)
-    if device.type == 'cuda' and not torch.cuda.is_available():
-        raise RuntimeError(f'device {wanted}: there is no usable CUDA GPU here; use --device cpu')
+    try:
+        device = torch.device(wanted)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition('\n')[0]
+        message = f"device '{wanted}' cannot be used here: {reason}."
+        raise ConfigError(Problem('bad-config', message, 'device', suggestion='cpu')) from None
     return device
 
 

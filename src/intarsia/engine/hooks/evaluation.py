@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from intarsia.core.errors import CheckpointError, closest
+from intarsia.core.errors import CheckpointError, ConfigError, Problem, closest
 from intarsia.core.registries import HOOKS
 from intarsia.engine.evaluation import evaluate
 from intarsia.engine.evaluator import Evaluator
@@ -119,9 +119,11 @@ class EvalHook(Hook):
         if self.save_best == 'auto':
             self.save_best = next(iter(metrics))
         if self.save_best not in metrics:
-            close = closest(str(self.save_best), metrics)
-            hint = f" Did you mean '{close}'?" if close else ''
-            raise KeyError(f"save_best='{self.save_best}', but the metrics are {', '.join(metrics)}.{hint}")
+            close = next(
+                (m for m in metrics if m.startswith(str(self.save_best))), closest(str(self.save_best), metrics)
+            )
+            message = f"save_best='{self.save_best}', but the metrics are {', '.join(metrics)}."
+            raise ConfigError(Problem('bad-config', message, 'evaluation.save_best', suggestion=close))
         return str(self.save_best)
 
     def _is_better(self, key: str, score: float) -> bool:

@@ -29,7 +29,7 @@ class ClassificationTask:
             check_arguments(ClassificationEvaluator, dict(evaluation.metric_options))
             return ClassificationEvaluator(dataset, evaluation.metric, **evaluation.metric_options)
         except (TypeError, ValueError, KeyError) as error:
-            raise ConfigError(Problem('bad-config', str(error), 'evaluation')) from error
+            raise ConfigError(Problem('bad-config', _sentence(error), 'evaluation.metric')) from error
 
     def draw(self, image: np.ndarray, result: ClassificationResult) -> np.ndarray:
         """The image with its label and score below it."""
@@ -47,6 +47,10 @@ class ClassificationTask:
         is_grey = bool(means) and len(means[0]) == 1
         loading = dict(type='LoadImageFromFile', color_type='grayscale' if is_grey else 'color')
         return [loading, *({**n, 'to_rgb': True} if n.get('type') == 'Normalize' else n for n in nodes)]
+
+
+def _sentence(error: Exception) -> str:
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
 
 
 def _without_labels(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
