@@ -15,9 +15,15 @@ from intarsia.config.file import ConfigFile
 from intarsia.core.errors import ConfigError, Problem
 
 SHAPE_WORDS = (
-    'shapes cannot be multiplied', 'same reduction dim', 'channels', 'channel dimensions', 'must match', 'size mismatch',
-    'running_mean should contain', 'normalized_shape',
-)  # fmt: skip
+    'shapes cannot be multiplied',
+    'same reduction dim',
+    'channels',
+    'channel dimensions',
+    'must match',
+    'size mismatch',
+    'running_mean should contain',
+    'normalized_shape',
+)
 """What torch says when a part gets an input it was not made for."""
 
 
