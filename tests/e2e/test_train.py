@@ -162,3 +162,10 @@ def test_auto_resume_passes_over_a_truncated_file(run):
     done = train(run, 'broken', '--auto-resume')
     assert 'epoch_1.pth' in done.stderr
     assert same(weights(run / 'whole' / 'epoch_2.pth'), weights(newest))
+
+
+def test_validation_losses_change_no_weights(run):
+    train(run, 'flows', options=['workflow=[(train,1),(val,1)]'])
+    assert same(weights(run / 'whole' / 'epoch_2.pth'), weights(run / 'flows' / 'epoch_2.pth'))
+    records = [json.loads(line) for p in (run / 'flows').glob('*.log.json') for line in p.read_text().splitlines()]
+    assert any(r.get('mode') == 'val' and 'loss' in r for r in records)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,9 @@ def loader_config(data: DataConfig, split: str) -> LoaderConfig:
     return LoaderConfig(**{**common, **dict(getattr(data, f'{split}_dataloader'))})
 
 
-def build_loader(config: RunConfig, split: str, task: Task, device: torch.device, seed: int) -> Loader:
+def build_loader(
+    config: RunConfig, split: str, task: Task, device: torch.device, seed: int, *, for_loss: bool = False
+) -> Loader:
     """The loader of ``data.train``, ``data.val`` or ``data.test``.
 
     Args:
@@ -32,10 +34,14 @@ def build_loader(config: RunConfig, split: str, task: Task, device: torch.device
         task: Whose data sets and transforms bare names mean.
         device: Where batches go.
         seed: Seed of order and pipelines.
+        for_loss: Whether losses are computed, which needs what the training pipeline collects.
     """
     values = loader_config(config.data, split)
     is_train = split == 'train'
-    node, normalize = take_normalize(_joined(getattr(config.data, split)))
+    node = _joined(getattr(config.data, split))
+    if for_loss and not is_train:
+        node = with_pipeline(node, pipeline_of(_joined(config.data.train)))
+    node, normalize = take_normalize(node)
     dataset = build_dataset(node, task, test_mode=not is_train)
     shuffle = is_train if values.shuffle is None else values.shuffle
     sampler = values.sampler or dict(type='RandomSampler' if shuffle else 'SequentialSampler')
@@ -69,6 +75,22 @@ def _joined(node: Any) -> Mapping[str, Any]:
     return dict(type='ConcatDataset', datasets=list(node)) if isinstance(node, (list, tuple)) else node
 
 
+def pipeline_of(node: Any) -> Sequence[Mapping[str, Any]]:
+    """The pipeline of a data set's config, through wrappers; empty if there is none."""
+    while isinstance(node, Mapping) and 'pipeline' not in node:
+        node = node.get('dataset') or next(iter(node.get('datasets') or ()), None)
+    return node['pipeline'] if isinstance(node, Mapping) else ()
+
+
+def with_pipeline(node: Mapping[str, Any], pipeline: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The config of a data set with another pipeline, through wrappers."""
+    if isinstance(node.get('dataset'), Mapping):
+        return {**node, 'dataset': with_pipeline(node['dataset'], pipeline)}
+    if isinstance(node.get('datasets'), (list, tuple)):
+        return {**node, 'datasets': [with_pipeline(each, pipeline) for each in node['datasets']]}
+    return {**node, 'pipeline': pipeline}
+
+
 def take_normalize(node: Mapping[str, Any]) -> tuple[Mapping[str, Any], DeviceNormalize | None]:
     """Take the normalisation out of a data set's pipeline, through wrappers, if the device can do it."""
     if isinstance(node.get('pipeline'), (list, tuple)):
@@ -83,13 +105,10 @@ def take_normalize(node: Mapping[str, Any]) -> tuple[Mapping[str, Any], DeviceNo
 def test_pipeline_of(values: Mapping[str, Any], task: Task) -> Callable[[dict[str, Any]], dict[str, Any] | None] | None:
     """How a model of this config reads an image: the pipeline of ``data.test``, without what needs annotations."""
     data = values.get('data') or {}
-    node: Any = data.get('test') or data.get('val')
-    while isinstance(node, Mapping) and 'pipeline' not in node:
-        inner = node.get('dataset') or (node.get('datasets') or [None])[0]
-        node = inner
-    if not isinstance(node, Mapping):
+    steps = pipeline_of(_joined(data.get('test') or data.get('val')))
+    if not steps:
         return None
-    nodes = task.images_pipeline(node['pipeline'])
+    nodes = task.images_pipeline(steps)
     of_files = Compose(nodes, task.name)
     of_arrays = Compose([n for n in nodes if n.get('type') != 'LoadImageFromFile'], task.name)
 

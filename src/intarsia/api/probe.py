@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
+from intarsia.api.data import pipeline_of
 from intarsia.api.models import build_model, without_pretrained
 from intarsia.config.check import located
 from intarsia.config.file import ConfigFile
@@ -78,7 +79,7 @@ def _problems(code: str, message: str, path: str, config: ConfigFile) -> list[Pr
 
 def _in_channels(values: Mapping[str, Any]) -> int:
     """Channels of the images: what the pipeline normalises, else what the backbone expects, else 3."""
-    for step in _train_pipeline(values):
+    for step in pipeline_of((values.get('data') or {}).get('train')):
         if step.get('type') == 'Normalize' and 'mean' in step:
             return len(step['mean'])
     backbone = values['model'].get('backbone')
@@ -89,17 +90,10 @@ def _image_size(values: Mapping[str, Any]) -> tuple[int, int]:
     """Height and width of the images: the backbone's ``img_size``, else the last size of the pipeline, else 224."""
     backbone = values['model'].get('backbone')
     size: Any = backbone.get('img_size') if isinstance(backbone, Mapping) else None
-    for step in _train_pipeline(values) if size is None else ():
+    for step in pipeline_of((values.get('data') or {}).get('train')) if size is None else ():
         size = step.get('size') or step.get('crop_size') or size
     if isinstance(size, int):
         return size, size
     if isinstance(size, (list, tuple)) and len(size) == 2 and min(size) > 0:
         return int(size[0]), int(size[1])
     return 224, 224
-
-
-def _train_pipeline(values: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    node: Any = (values.get('data') or {}).get('train') or {}
-    while isinstance(node, Mapping) and 'pipeline' not in node and isinstance(node.get('dataset'), Mapping):
-        node = node['dataset']
-    return node.get('pipeline', ()) if isinstance(node, Mapping) else ()

@@ -43,7 +43,7 @@ def find_task(model: Mapping[str, Any], fallback: str | None = None) -> Task:
     if isinstance(kind, str):
         name = MODELS.find(kind).task or fallback
     elif isinstance(kind, type):
-        name = MODELS._task_for(kind) or fallback
+        name = MODELS.task_for(kind) or fallback
     if name is None:
         message = f"{kind} belongs to no task; say which: task = 'classification'."
         raise ConfigError(Problem('missing-field', message, 'model.type'))

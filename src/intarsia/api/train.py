@@ -21,7 +21,7 @@ from intarsia.config.dump import dump_python
 from intarsia.config.file import ConfigFile
 from intarsia.config.schema import EvaluationConfig, RunConfig, RunnerConfig, to_run_config
 from intarsia.core import registries
-from intarsia.core.errors import ConfigError, Problem
+from intarsia.core.errors import CheckpointError, ConfigError, Problem
 from intarsia.engine.checkpoint.state import find_newest
 from intarsia.engine.environment import draw_seed, environment, pick_device, seed_everything
 from intarsia.engine.hooks.evaluation import EvalHook
@@ -88,7 +88,7 @@ def _train(config: ConfigFile, *, validate: bool, console: Any) -> TrainResult:
     if checkpoint is not None:
         runner.resume(checkpoint)
     elif run.load_from:
-        runner.load_checkpoint(find_weights(run.load_from))
+        _load_weights(runner, run.load_from)
     if _is_complete(runner):
         runner.logger.info(f'{checkpoint} is the end of this run; there is nothing to do')
         return TrainResult(work_dir, {}, runner.epoch, runner.iter)
@@ -98,6 +98,17 @@ def _train(config: ConfigFile, *, validate: bool, console: Any) -> TrainResult:
         file = runner.save_checkpoint(f'iter_{runner.iter}.pth')
         runner.logger.info(f'stopped after iteration {runner.iter}; continue with --resume-from {file}')
     return TrainResult(work_dir, runner.metrics, runner.epoch, runner.iter, stop.signal)
+
+
+def _load_weights(runner: BaseRunner, name: str) -> None:
+    try:
+        runner.load_checkpoint(find_weights(name))
+    except CheckpointError as error:
+        part = f"dict(type='Pretrained', checkpoint='{name}', prefix='backbone')"
+        error.add_note(
+            f'load_from takes the weights of the same model; for its backbone alone: model.backbone.init_cfg = {part}'
+        )
+        raise
 
 
 def assemble(
@@ -114,12 +125,10 @@ def assemble(
     _set_up_process(run)
     task, device = find_task(run.model, run.task), pick_device(run.device)
     seed = run.seed or 0
-    loaders = [
-        build_loader(run, mode, task, device, seed) for mode in dict.fromkeys(str(mode) for mode, _ in run.workflow)
-    ]
-    by_mode = dict(zip(dict.fromkeys(str(mode) for mode, _ in run.workflow), loaders, strict=True))
+    modes = [str(mode) for mode, _ in run.workflow]
+    loaders = {mode: build_loader(run, mode, task, device, seed, for_loss=True) for mode in dict.fromkeys(modes)}
     model = build_model(run.model).to(device)
-    classes = getattr(by_mode['train'].dataset, 'CLASSES', None)
+    classes = getattr(loaders['train'].dataset, 'CLASSES', None)
     model.classes = classes if classes is not None else getattr(model, 'classes', None)
     assert run.optimizer is not None
     assert run.runner is not None
@@ -140,7 +149,7 @@ def assemble(
     if console is not None:
         runner.register_hook(registries.HOOKS.build(dict(type='ProgressBarHook', console=console)), Priority.LOWEST)
     logger.debug(runner.get_hook_info())
-    return runner, [by_mode[str(mode)] for mode, _ in run.workflow]
+    return runner, [loaders[mode] for mode in modes]
 
 
 def register_hooks(runner: BaseRunner, run: RunConfig) -> None:

@@ -73,8 +73,11 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _report(error: Exception, code: int) -> int:
+    text = str(error)
+    if 'Original Traceback' in text:  # it happened in a worker of the data loader: its last lines say what
+        text = text.rpartition(f'{type(error).__name__}: ')[2].strip()
     notes = ''.join(f'\n  {note}' for note in getattr(error, '__notes__', ()))
-    print(f'error: {error}{notes}', file=sys.stderr)
+    print(f'error: {text}{notes}', file=sys.stderr)
     return code
 
 

@@ -96,10 +96,10 @@ class Registry:
             raise TypeError(f'only classes and functions can be registered in {self.name}, not {target!r}')
         names = [name] if isinstance(name, str) else list(name) if name else [target.__name__]
         for each in names:
-            self._add(Component(each, self._task_for(target), self.name, target, _place(target)), force)
+            self._add(Component(each, self.task_for(target), self.name, target, _place(target)), force)
         return target
 
-    def _task_for(self, target: Any) -> str | None:
+    def task_for(self, target: Any) -> str | None:
         """The task a component belongs to: its folder, the view it came through, or its base classes."""
         if _is_builtin(target):
             return task_of_module(target.__module__)
