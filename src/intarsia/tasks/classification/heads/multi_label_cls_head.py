@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from intarsia.core.registries import HEADS
 from intarsia.tasks.classification.heads.cls_head import ClsHead, Features
-from intarsia.tasks.classification.heads.linear_cls_head import NORMAL_INIT
+from intarsia.tasks.classification.heads.linear_cls_head import LinearClsHead
 
 
 @HEADS.register_module()
@@ -26,7 +26,7 @@ class MultiLabelClsHead(ClsHead):
         loss: Config of the loss, or a module; None means binary cross entropy.
         thr: A class is predicted if its probability is at least this; 0.5 if ``topk`` is not given either.
         topk: Predict this many classes; used if ``thr`` is None.
-        init_cfg: How weights are initialized.
+        **kwargs: Further arguments of :class:`~intarsia.tasks.classification.heads.cls_head.ClsHead`.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class MultiLabelClsHead(ClsHead):
         loss: Mapping[str, Any] | nn.Module | None = None,
         thr: float | None = None,
         topk: int | None = None,
-        init_cfg: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(loss=loss, topk=topk or 1, init_cfg=init_cfg)
+        super().__init__(loss=loss, topk=topk or 1, **kwargs)
         self.thr = 0.5 if thr is None and topk is None else thr
 
     @staticmethod
@@ -63,23 +63,11 @@ class MultiLabelClsHead(ClsHead):
 
 
 @HEADS.register_module()
-class MultiLabelLinearClsHead(MultiLabelClsHead):
+class MultiLabelLinearClsHead(MultiLabelClsHead, LinearClsHead):
     """One fully connected layer; every class is a yes-or-no question.
 
     Args:
-        num_classes: Number of classes C.
-        in_channels: Channels of the feature.
-        init_cfg: How weights are initialized.
-        **kwargs: Arguments of :class:`MultiLabelClsHead`.
+        loss: As :class:`MultiLabelClsHead`, as are ``thr`` and ``topk``.
+        num_classes: As :class:`~intarsia.tasks.classification.heads.linear_cls_head.LinearClsHead`, as are
+            ``in_channels`` and ``init_cfg``.
     """
-
-    def __init__(self, num_classes: int, in_channels: int, init_cfg: Any = NORMAL_INIT, **kwargs: Any) -> None:
-        super().__init__(init_cfg=init_cfg, **kwargs)
-        self._check_classes(num_classes)
-        self.num_classes = num_classes
-        self.in_channels = in_channels
-        self.fc = nn.Linear(in_channels, num_classes)
-
-    def forward(self, feats: Features) -> Tensor:
-        """Logits ``(N, C)``."""
-        return self.fc(self.pre_logits(feats))
