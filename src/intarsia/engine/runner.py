@@ -216,10 +216,10 @@ class BaseRunner:
             self.call(Stage.AFTER_RUN)
 
     def _fix_length(self, train_loader: Any) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} does not say how long a run is')
 
     def _run_flows(self, flows: list[tuple[str, int, Any]]) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} does not say how flows alternate')
 
 
 @RUNNERS.register_module()
@@ -234,6 +234,12 @@ class EpochBasedRunner(BaseRunner):
         if len(train_loader) == 0:
             raise ValueError('the training loader has no batches: fewer samples than one batch, and drop_last')
         self.max_iters = self.max_epochs * len(train_loader)
+        if self.iter != self.epoch * len(train_loader) + self.inner_iter:
+            self.logger.warning(
+                f'the resumed run stood at iteration {self.iter}, but with {len(train_loader)} iterations an epoch, '
+                f'epoch {self.epoch} and {self.inner_iter} more make another number: data or batch size have changed, '
+                'so the rest of this run is not what it would have been'
+            )
 
     def _run_flows(self, flows: list[tuple[str, int, Any]]) -> None:
         assert self.max_epochs is not None

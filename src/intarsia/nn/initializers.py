@@ -43,7 +43,7 @@ class Initializer:
 
     def init_layer(self, layer: nn.Module) -> None:
         """Initialize the parameters of one layer."""
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} does not say how a layer is initialized')
 
     def __call__(self, module: nn.Module, whole: bool = False) -> None:
         """Initialize the layers of ``module`` that are meant, or with ``whole`` all of them."""

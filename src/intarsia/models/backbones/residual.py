@@ -98,11 +98,11 @@ class ResidualBlock(BaseModule):
     @property
     def last_norm(self) -> nn.Module:
         """Normalization at the end of the branch."""
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} has no convolutions')
 
     def branch(self, x_nchw: Tensor) -> Tensor:
         """What is added to the input."""
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} has no branch')
 
     def forward(self, x_nchw: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, out_channels, H / stride, W / stride)``."""
