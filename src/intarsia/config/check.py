@@ -256,7 +256,6 @@ def _check_optimizer(optimizer: Any) -> Iterator[Finding]:
 def _check_hooks(values: Mapping[str, Any]) -> Iterator[Finding]:
     hooks = registries.HOOKS
     yield from _check_policy(values.get('lr_config'), 'lr_config', 'LrUpdaterHook', hooks)
-    yield from _check_policy(values.get('momentum_config'), 'momentum_config', 'MomentumUpdaterHook', hooks)
     for name, default in (('optimizer_config', 'OptimizerHook'), ('checkpoint_config', 'CheckpointHook')):
         if isinstance(values.get(name), Mapping):
             yield from check_node(values[name], hooks, name, default_type=default)

@@ -106,8 +106,6 @@ class RunConfig:
     """How a loss becomes an update: arguments of OptimizerHook, or the node of another hook."""
     lr_config: Node | None = None
     """Schedule of the learning rate: ``policy``, warm-up, ``by_epoch``."""
-    momentum_config: Node | None = None
-    """Schedule of the momentum."""
     runner: RunnerConfig | None = None
     """Kind and length of training."""
     total_epochs: int | None = None
@@ -145,7 +143,7 @@ class RunConfig:
     log_level: str = 'INFO'
     """Lowest level of messages that are shown."""
     dist_params: Node = field(default_factory=dict)
-    """Options of the process group: ``dict(backend='nccl')``."""
+    """Kept from older configs; training on several devices is not built yet."""
     cudnn_benchmark: bool = False
     """Let cuDNN try its algorithms on the first batch."""
     opencv_num_threads: int = 0
@@ -153,13 +151,14 @@ class RunConfig:
     mp_start_method: Literal['fork', 'spawn', 'forkserver'] | None = None
     """How worker processes start; by default the system's way."""
     find_unused_parameters: bool = False
-    """Let distributed training look for parameters without gradient."""
+    """Kept from older configs; training on several devices is not built yet."""
     gpu_ids: Sequence[int] | None = None
     """Kept from older configs; ``device`` decides."""
 
 
 UNSUPPORTED = {
     'fp16': 'mixed precision is not built yet; remove the line to train in float32',
+    'momentum_config': 'schedules of the momentum are not built yet; remove the line to keep it fixed',
     'precision': 'mixed precision is not built yet; remove the line to train in float32',
 }
 """Words of the vocabulary that nothing here obeys yet, with what to do about it."""
