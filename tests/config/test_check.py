@@ -6,6 +6,7 @@ import pytest
 
 from intarsia.config.check import CODES, check, checked
 from intarsia.config.file import config_of, load_config
+from intarsia.config.pretrained import without_pretrained
 from intarsia.config.schema import RunConfig, to_run_config
 from intarsia.config.types import fits
 from intarsia.core.errors import ConfigError
@@ -101,6 +102,18 @@ def test_weights_named_by_url_are_looked_up_locally(values, tmp_path, monkeypatc
     (tmp_path / 'checkpoints').mkdir()
     (tmp_path / 'checkpoints' / 'resnet_1a2b3c4d.pth').touch()
     assert check(config_of(values)) == []
+
+
+def test_a_model_can_be_stripped_of_the_weights_it_names(values):
+    kaiming = dict(type='Kaiming', layer='Conv2d')
+    values['model'].update(pretrained='torchvision://resnet18')
+    values['model']['backbone']['init_cfg'] = [dict(type='Pretrained', checkpoint='open-mmlab://x'), kaiming]
+    assert {p.code for p in check(config_of(values))} == {'missing-file'}
+    values['model'] = without_pretrained(values['model'])
+    assert check(config_of(values)) == []
+    assert values['model']['backbone']['init_cfg'] == [kaiming]
+    single = dict(init_cfg=kaiming, part=dict(init_cfg=dict(type='Pretrained', checkpoint='x')))
+    assert without_pretrained(single) == dict(init_cfg=kaiming, part=dict(init_cfg=None))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from intarsia.config.check import checked
 from intarsia.config.components import check_node
 from intarsia.config.file import ConfigFile, config_of, load_config
 from intarsia.config.override import apply_options
+from intarsia.config.pretrained import without_pretrained
 from intarsia.core.errors import ConfigError, Problem
 from intarsia.core.registries import MODELS
 from intarsia.engine.environment import pick_device
@@ -39,19 +40,6 @@ def build_model(model: Mapping[str, Any], *, init: bool = True) -> Any:
     if init and hasattr(built, 'init_weights'):
         built.init_weights()
     return built
-
-
-def without_pretrained(node: Any) -> Any:
-    """A copy of a model config that loads no weights."""
-    if isinstance(node, Mapping):
-        kept = {k: without_pretrained(v) for k, v in node.items() if k not in ('pretrained', 'init_cfg')}
-        inits = node.get('init_cfg')
-        listed = list(inits) if isinstance(inits, (list, tuple)) else [inits] if inits else []
-        fresh = [i for i in listed if i.get('type') != 'Pretrained']
-        return {**kept, **({'init_cfg': fresh} if fresh else {})}
-    if isinstance(node, (list, tuple)):
-        return type(node)(map(without_pretrained, node))
-    return node
 
 
 def load(

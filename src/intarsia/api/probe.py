@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from intarsia.api.data import pipeline_of
-from intarsia.api.models import build_model, without_pretrained
+from intarsia.api.models import build_model
 from intarsia.config.check import located
 from intarsia.config.file import ConfigFile
+from intarsia.config.pretrained import without_pretrained
 from intarsia.core.errors import ConfigError, Problem
 
 SHAPE_WORDS = (

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from intarsia.api.data import build_loader
-from intarsia.api.models import build_model, without_pretrained
+from intarsia.api.models import build_model
 from intarsia.api.probe import probe_model
 from intarsia.api.tasks import Task, find_task
 from intarsia.config.check import checked, located, policy_hook
@@ -21,6 +21,7 @@ from intarsia.config.dump import dump_python
 from intarsia.config.file import ConfigFile
 from intarsia.config.schema import EvaluationConfig, RunConfig, RunnerConfig, to_run_config
 from intarsia.core import registries
+from intarsia.core.arguments import signature_of
 from intarsia.core.errors import CheckpointError, ConfigError, Problem
 from intarsia.engine.checkpoint.state import find_newest
 from intarsia.engine.environment import draw_seed, environment, pick_device, seed_everything
@@ -53,21 +54,18 @@ class TrainResult:
     stopped_by: int | None = None
 
 
-def train(config: ConfigFile, *, validate: bool = True, pretrained: bool = True, console: Any = None) -> TrainResult:
+def train(config: ConfigFile, *, validate: bool = True, console: Any = None) -> TrainResult:
     """Check a config, assemble its run and run it.
 
     Args:
         config: As read, with the command line's values applied.
         validate: Whether it is evaluated during training.
-        pretrained: Whether weights named in the model are loaded.
         console: A ``rich.console.Console`` for a live display; None logs plain lines.
 
     Raises:
         ConfigError: The config has mistakes.
         CheckpointError: A checkpoint is missing, broken or does not fit.
     """
-    if not pretrained:
-        config.values['model'] = without_pretrained(config.values.get('model'))
     try:
         return _train(config, validate=validate, console=console)
     except ConfigError as error:
@@ -176,8 +174,6 @@ def register_hooks(runner: BaseRunner, run: RunConfig) -> None:
 
 def _build_schedule(hook_type: str, node: dict[str, Any], runner: BaseRunner) -> Any:
     """Build a schedule; one whose constructor asks for ``runner``, as some tutorials write it, gets it."""
-    from intarsia.core.arguments import signature_of
-
     wants_runner = 'runner' in signature_of(registries.HOOKS.get(hook_type)).arguments
     return registries.HOOKS.build({'type': hook_type, **node}, **({'runner': runner} if wants_runner else {}))
 

@@ -21,16 +21,14 @@ def run(args: argparse.Namespace) -> int:
     """Check, assemble, train."""
     config = read_config(args)
     from intarsia.config.check import checked
+    from intarsia.config.pretrained import without_pretrained
 
+    if args.no_pretrained:
+        config.values['model'] = without_pretrained(config.values.get('model'))
     checked(config)  # before torch is imported, so that mistakes are reported at once
     from intarsia.api.train import train
 
-    result = train(
-        config,
-        validate=not args.no_validate,
-        pretrained=not args.no_pretrained,
-        console=None if args.json else _console(),
-    )
+    result = train(config, validate=not args.no_validate, console=None if args.json else _console())
     if args.json:
         document = {
             'work_dir': str(result.work_dir),
