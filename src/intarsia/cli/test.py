@@ -19,7 +19,9 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and print the metrics."""
     config = read_config(args)
     from intarsia.config.check import checked
+    from intarsia.config.pretrained import without_pretrained
 
+    config.values['model'] = without_pretrained(config.values.get('model'))  # the checkpoint has them all
     checked(config)
     from intarsia.api.test import test
 
