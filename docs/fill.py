@@ -43,10 +43,14 @@ def codes() -> str:
 def fields() -> str:
     """Tables of every section's fields, from the docstrings below them."""
     tree = ast.parse(inspect.getsource(schema))
+    names = {section.__name__: f'`{name}`: ' for name, section in schema.SECTIONS.items()}
+    names['LoaderConfig'] = '`data` and `data.train_dataloader`, `val_dataloader`, `test_dataloader`: '
     parts = []
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
-            heading = (ast.get_docstring(node) or '').split('\n')[0]
+            text = (ast.get_docstring(node) or '').split('\n')[0]
+            prefix = names.get(node.name, '')
+            heading = prefix + (text[0].lower() + text[1:] if prefix else text)
             parts.append('\n'.join([f'### {heading}', '', '| field | type | meaning |', '|---|---|---|', *_rows(node)]))
     return '\n\n'.join(reversed(parts))
 
