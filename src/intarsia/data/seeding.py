@@ -28,12 +28,12 @@ class SampleKey(NamedTuple):
 
 
 def generator_for(seed: int, epoch: int, position: int) -> np.random.Generator:
-    """A Philox generator whose 128-bit key is (seed, epoch, position); building it costs a few microseconds.
+    """A Philox generator whose 128-bit key is (seed, epoch, position); building it costs about ten microseconds.
 
     Args:
         seed: 0 ... 2**64 - 1.
         epoch: 0 ... 2**32 - 1.
         position: 0 ... 2**32 - 1.
     """
-    key = ((seed & 0xFFFFFFFFFFFFFFFF) << 64) | ((epoch & 0xFFFFFFFF) << 32) | (position & 0xFFFFFFFF)
-    return np.random.Generator(np.random.Philox(key=key))
+    low, high = (epoch & 0xFFFFFFFF) << 32 | position & 0xFFFFFFFF, seed & 0xFFFFFFFFFFFFFFFF
+    return np.random.Generator(np.random.Philox(key=np.array((low, high), np.uint64)))
