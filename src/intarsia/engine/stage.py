@@ -48,6 +48,8 @@ class Stage(enum.StrEnum):
     AFTER_ITER = 'after_iter'
     AFTER_RUN = 'after_run'
 
+    __hash__ = str.__hash__  # that of Enum is Python code, and the loop looks stages up in every iteration
+
     @property
     def general(self) -> Stage | None:
         """The stage that stands in for this one: ``before_iter`` for ``before_train_iter``."""
