@@ -75,7 +75,7 @@ class Model(nn.Module):
     def train_step(self, batch: dict, optimizer: object = None) -> dict:
         """As the runner calls it."""
         loss = self(batch['x'], batch['y'])
-        return dict(loss=loss, log_vars={'loss': loss.detach()}, num_samples=len(batch['x']))
+        return dict(loss=loss, log_vars={'loss': loss.detach()}, num_samples=BATCH)
 
 
 def make_batches(num_batches: int) -> list[dict]:

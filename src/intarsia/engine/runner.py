@@ -93,6 +93,7 @@ class BaseRunner:
         self.log_buffer = LogBuffer()
         self.stage: Stage = Stage.BEFORE_RUN
         self.is_stopping = False
+        self._is_on_cuda = any(p.is_cuda for p in model.parameters())
         self._seats: list[tuple[int, Hook]] = []
         self._calls: dict[Stage, tuple[StageCall, ...]] = dict.fromkeys(Stage, ())
 
@@ -173,7 +174,7 @@ class BaseRunner:
         if self.seed is not None:
             step_seed = (self.seed * 0x9E3779B97F4A7C15 + self.iter) & 0x7FFFFFFFFFFFFFFF
             torch.default_generator.manual_seed(step_seed)
-            if torch.cuda.is_initialized():
+            if self._is_on_cuda:
                 torch.cuda.manual_seed(step_seed)
 
     # ------------------------------------------------------------------ state
