@@ -31,11 +31,15 @@ SAMPLERS = Registry('SAMPLERS')
 BATCH_AUGMENTS = Registry('BATCH_AUGMENTS')
 """Augmentations of a whole batch on the device (Mixup, CutMix, ...)."""
 METRICS = Registry('METRICS')
+PIXEL_SAMPLERS = Registry('PIXEL_SAMPLERS')
+"""Which pixels count in the loss of a segmentation head."""
 
 HOOKS = Registry('HOOKS')
 RUNNERS = Registry('RUNNERS')
 OPTIMIZERS = Registry('OPTIMIZERS')
 OPTIMIZER_BUILDERS = Registry('OPTIMIZER_BUILDERS')
+SCHEDULES = Registry('SCHEDULES')
+"""Links of a list of schedules in ``lr_config``, ``momentum_config`` or ``weight_decay_config``."""
 
 
 def all_registries() -> dict[str, Registry]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from intarsia.engine.evaluation import repeats_of_last_batch
 from intarsia.engine.stage import Stage
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def train_iter(runner: BaseRunner, batch: Any) -> None:
     runner.data_batch = batch
     runner.seed_step()
     runner.call(Stage.BEFORE_TRAIN_ITER)
-    runner.outputs = outputs = runner.model.train_step(batch, runner.optimizer)
+    runner.outputs = outputs = runner.train_step(batch, runner.optimizer)
     runner.log_buffer.update(outputs['log_vars'], outputs['num_samples'])
     runner.call(Stage.AFTER_TRAIN_ITER)
     runner.data_batch = None
@@ -44,8 +45,12 @@ def val_epoch(runner: BaseRunner, loader: Any) -> None:
     """One epoch of validation losses; weights, ``runner.epoch`` and ``runner.iter`` stay as they are."""
     start_flow(runner, loader, 'val')
     runner.call(Stage.BEFORE_VAL_EPOCH)
-    for runner.inner_iter, runner.data_batch in batches(loader, 0, 0):
+    num_repeats = repeats_of_last_batch(runner.model, loader)
+    for runner.inner_iter, batch in batches(loader, 0, 0):
+        runner.data_batch = batch
         val_iter(runner)
+    for _ in range(num_repeats):
+        runner.val_step(batch, runner.optimizer)
     runner.call(Stage.AFTER_VAL_EPOCH)
     runner.inner_iter = 0
 
@@ -54,7 +59,7 @@ def val_epoch(runner: BaseRunner, loader: Any) -> None:
 def val_iter(runner: BaseRunner) -> None:
     """One iteration of validation losses."""
     runner.call(Stage.BEFORE_VAL_ITER)
-    runner.outputs = outputs = runner.model.val_step(runner.data_batch)
+    runner.outputs = outputs = runner.val_step(runner.data_batch, runner.optimizer)
     runner.log_buffer.update(outputs['log_vars'], outputs['num_samples'])
     runner.call(Stage.AFTER_VAL_ITER)
     runner.data_batch = None

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -14,10 +15,13 @@ from torch import nn
 from intarsia.core.registries import HOOKS, RUNNERS
 from intarsia.engine import loop
 from intarsia.engine.checkpoint.state import load_run_state, save_run_state
-from intarsia.engine.hook import Hook, StageCall, bound_call
+from intarsia.engine.hook import Hook
+from intarsia.engine.hook_list import HookList
 from intarsia.engine.log.buffer import LogBuffer
-from intarsia.engine.priority import Priority, get_priority
+from intarsia.engine.priority import Priority
 from intarsia.engine.stage import Stage
+from intarsia.engine.strategy import Strategy
+from intarsia.engine.training_hooks import register_training_hooks
 from intarsia.nn.weights import load_state_dict, read_state_dict
 
 Optimizers = torch.optim.Optimizer | dict[str, torch.optim.Optimizer]
@@ -43,6 +47,9 @@ class BaseRunner:
         max_iters: Length in iterations, or
         max_epochs: length in epochs: one of the two.
         seed: Seed of what the model draws (dropout); None leaves torch's generators alone.
+        strategy: How a training step runs; None is the model's own ``train_step``, in this process alone.
+        rank: This process among
+        world_size: all that train together.
 
     Attributes:
         mode: ``'train'`` or ``'val'``.
@@ -55,6 +62,7 @@ class BaseRunner:
         log_buffer: Values waiting to be logged.
         stage: The stage whose hooks were called last.
         metrics: Results of the last evaluation.
+        checkpoint: What is being written or resumed, in the stages of checkpoints.
     """
 
     by_epoch: bool
@@ -69,6 +77,9 @@ class BaseRunner:
         max_iters: int | None = None,
         max_epochs: int | None = None,
         seed: int | None = None,
+        strategy: Strategy | None = None,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         if max_iters is not None and max_epochs is not None:
             raise ValueError('a run is as long as max_epochs or max_iters says, not both')
@@ -80,7 +91,9 @@ class BaseRunner:
         self.max_iters = max_iters
         self.max_epochs = max_epochs
         self.seed = seed
-        self.rank, self.world_size = 0, 1
+        self.strategy = strategy or Strategy(model)
+        self.train_step, self.val_step = self.strategy.train_step, self.strategy.val_step
+        self.rank, self.world_size = rank, world_size
         self.timestamp = time.strftime('%Y%m%d_%H%M%S')
         self.mode = 'train'
         self.epoch: int = 0
@@ -93,9 +106,9 @@ class BaseRunner:
         self.log_buffer = LogBuffer()
         self.stage: Stage = Stage.BEFORE_RUN
         self.is_stopping = False
+        self.checkpoint: dict[str, Any] = {}
+        self.hook_list = HookList()
         self._is_on_cuda = any(p.is_cuda for p in model.parameters())
-        self._seats: list[tuple[int, Hook]] = []
-        self._calls: dict[Stage, tuple[StageCall, ...]] = dict.fromkeys(Stage, ())
 
     @property
     def model_name(self) -> str:
@@ -107,27 +120,38 @@ class BaseRunner:
     @property
     def hooks(self) -> list[Hook]:
         """All hooks, in the order they are called."""
-        return [hook for _, hook in self._seats]
+        return list(self.hook_list)
 
-    def register_hook(self, hook: Hook, priority: int | str | Priority = Priority.NORMAL) -> None:
-        """Give ``hook`` a seat; among equal priorities it comes last."""
-        self._seats.append((get_priority(priority), hook))
-        self._seats.sort(key=lambda seat: seat[0])
-        for stage in Stage:
-            calls = (bound_call(each, stage) for each in self.hooks)
-            self._calls[stage] = tuple(call for call in calls if call is not None)
+    def register_hook(self, hook: Hook, priority: int | str | Priority | None = None) -> None:
+        """Give ``hook`` a seat, by default its own; among equal priorities it comes last."""
+        self.hook_list.add(hook, getattr(hook, 'priority', Priority.NORMAL) if priority is None else priority)
 
     def register_hook_from_cfg(self, cfg: Mapping[str, Any]) -> None:
-        """Build a hook from its node, whose ``priority`` gives the seat, and register it."""
-        arguments = dict(cfg)
-        priority = arguments.pop('priority', Priority.NORMAL)
-        self.register_hook(HOOKS.build(arguments), priority)
+        """Build a node of HOOKS and register it; ``priority`` in it gives the seat."""
+        node = dict(cfg)
+        priority = node.pop('priority', None)
+        self.register_hook(HOOKS.build(node), priority)
+
+    def register_training_hooks(
+        self,
+        lr_config: Any,
+        optimizer_config: Any = None,
+        checkpoint_config: Any = None,
+        log_config: Any = None,
+        momentum_config: Any = None,
+        timer_config: Any = MappingProxyType({'type': 'IterTimerHook'}),
+        custom_hooks_config: Any = None,
+    ) -> None:
+        """Register the hooks of a training from their configs, each in its seat; see :mod:`.training_hooks`."""
+        register_training_hooks(
+            self, lr_config, optimizer_config, checkpoint_config, log_config, momentum_config, timer_config,
+            custom_hooks_config,
+        )  # fmt: skip
 
     def call(self, stage: Stage) -> None:
-        """Call every hook that has something to do at ``stage``."""
+        """Call every hook that has something to do at ``stage`` of the loop."""
         self.stage = stage
-        for hook in self._calls[stage]:
-            hook(self)
+        self.hook_list.call(stage, self)
 
     def call_hook(self, name: str) -> None:
         """As :meth:`call`, by the name of the stage."""
@@ -135,15 +159,7 @@ class BaseRunner:
 
     def get_hook_info(self) -> str:
         """A table of the hooks by stage, in the order they are called."""
-        rows = []
-        for stage in Stage:
-            names = [
-                f'    ({Priority(p).name if p in Priority._value2member_map_ else p:<12}) {type(h).__name__}'
-                for p, h in self._seats
-                if bound_call(h, stage) is not None
-            ]
-            rows += [f'{stage}:', *names] if names else []
-        return '\n'.join(rows)
+        return self.hook_list.table()
 
     # ------------------------------------------------------------------ queries
 
@@ -170,9 +186,9 @@ class BaseRunner:
         return Progress(self.epoch, self.iter, self.inner_iter)
 
     def seed_step(self) -> None:
-        """Seed what the model draws in this iteration from (seed, iter): any process draws the same."""
+        """Seed what the model draws in this iteration from (seed, rank, iter), whatever ran before."""
         if self.seed is not None:
-            step_seed = (self.seed * 0x9E3779B97F4A7C15 + self.iter) & 0x7FFFFFFFFFFFFFFF
+            step_seed = (self.seed * 0x9E3779B97F4A7C15 + self.rank * 0xBF58476D1CE4E5B9 + self.iter) & (2**63 - 1)
             torch.default_generator.manual_seed(step_seed)
             if self._is_on_cuda:
                 torch.cuda.manual_seed(step_seed)
@@ -213,8 +229,18 @@ class BaseRunner:
         self.call(Stage.BEFORE_RUN)
         try:
             self._run_flows(flows)
+        except Exception as error:
+            error.add_note(self._where())
+            raise
         finally:
             self.call(Stage.AFTER_RUN)
+
+    def _where(self) -> str:
+        """The iteration and the batch, for the traceback of what went wrong there."""
+        batch = self.data_batch if isinstance(self.data_batch, Mapping) else {}
+        shapes = ', '.join(f'{k} {tuple(v.shape)} {v.dtype}' for k, v in batch.items() if isinstance(v, torch.Tensor))
+        place = f'iteration {self.iter + 1}, {self.inner_iter + 1} of round {self.epoch + 1} ({self.mode})'
+        return f'at {place}, batch: {shapes}' if shapes else f'at {place}'
 
     def _fix_length(self, train_loader: Any) -> None:
         raise NotImplementedError(f'{type(self).__name__} does not say how long a run is')

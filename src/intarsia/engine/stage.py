@@ -31,6 +31,13 @@ class Stage(enum.StrEnum):
     An iteration based run has no train epochs: it calls ``before_epoch`` once at its start and ``after_epoch``
     once at its end. The four general stages stand for their ``train`` and ``val`` forms in a hook that does not
     have those: ``before_epoch``, ``after_epoch``, ``before_iter``, ``after_iter``.
+
+    Around what hooks themselves do, whenever it happens::
+
+        before_evaluation                                    # EvalHook, with the weights of this moment
+        after_evaluation                                     # runner.metrics has its metrics
+        before_save_checkpoint                               # runner.checkpoint is what will be written
+        after_load_checkpoint                                # runner.checkpoint is what was read to resume
     """
 
     BEFORE_RUN = 'before_run'
@@ -47,6 +54,10 @@ class Stage(enum.StrEnum):
     BEFORE_ITER = 'before_iter'
     AFTER_ITER = 'after_iter'
     AFTER_RUN = 'after_run'
+    BEFORE_EVALUATION = 'before_evaluation'
+    AFTER_EVALUATION = 'after_evaluation'
+    BEFORE_SAVE_CHECKPOINT = 'before_save_checkpoint'
+    AFTER_LOAD_CHECKPOINT = 'after_load_checkpoint'
 
     __hash__ = str.__hash__  # that of Enum is Python code, and the loop looks stages up in every iteration
 

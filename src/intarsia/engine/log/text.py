@@ -9,7 +9,9 @@ from typing import Any
 NAME = 'intarsia'
 
 
-def make_logger(work_dir: Path | None, timestamp: str, level: str = 'INFO', console: Any = None) -> logging.Logger:
+def make_logger(
+    work_dir: Path | None, timestamp: str, level: str = 'INFO', console: Any = None, rank: int = 0
+) -> logging.Logger:
     """Set up the package's logger.
 
     Args:
@@ -17,9 +19,10 @@ def make_logger(work_dir: Path | None, timestamp: str, level: str = 'INFO', cons
         timestamp: Start of the run, ``YYYYMMDD_HHMMSS``.
         level: Lowest level that is shown.
         console: A ``rich.console.Console`` on a terminal; None writes plain lines to stderr.
+        rank: This process among those that train together; all but the first show errors only, and write no file.
     """
     logger = logging.getLogger(NAME)
-    logger.setLevel(level.upper())
+    logger.setLevel(level.upper() if rank == 0 else logging.ERROR)
     logger.propagate = False
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
@@ -29,7 +32,7 @@ def make_logger(work_dir: Path | None, timestamp: str, level: str = 'INFO', cons
     if console is None:
         screen.setFormatter(plain)
     logger.addHandler(screen)
-    if work_dir is not None:
+    if work_dir is not None and rank == 0:
         work_dir.mkdir(parents=True, exist_ok=True)
         file = logging.FileHandler(work_dir / f'{timestamp}.log', encoding='utf-8')
         file.setFormatter(plain)
