@@ -1,0 +1,1 @@
+"""Translations of other vocabularies of config files into the house one."""

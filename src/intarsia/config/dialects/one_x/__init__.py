@@ -1,0 +1,1 @@
+"""The 1.x vocabulary, one module a section."""
