@@ -4,65 +4,45 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
+from intarsia.config.optimizer import FACTORS, meant_factor
 from intarsia.core.errors import closest
-from intarsia.core.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
-
-_NORM_LAYERS = (
-    nn.modules.batchnorm._BatchNorm,
-    nn.modules.instancenorm._InstanceNorm,
-    nn.GroupNorm,
-    nn.LayerNorm,
-)
-
-
-@dataclass(frozen=True)
-class ParamwiseOptions:
-    """Factors that single parameters multiply the optimizer's learning rate and weight decay with."""
-
-    custom_keys: Mapping[str, Any] = field(default_factory=dict)
-    """``{part of a name: dict(lr_mult=, decay_mult=)}``. The longest key that a parameter's full name contains
-    decides, and no other rule applies to that parameter."""
-    bias_lr_mult: float | None = None
-    """Rate of biases outside norm layers and offset convolutions."""
-    bias_decay_mult: float | None = None
-    """Decay of the same, where no rule of norm or depth-wise layers applies."""
-    norm_decay_mult: float | None = None
-    """Decay of weight and bias of norm layers."""
-    dwconv_decay_mult: float | None = None
-    """Decay of depth-wise convolutions."""
-    dcn_offset_lr_mult: float | None = None
-    """Rate of the offset convolutions of deformable convolutions."""
-    bypass_duplicate: bool = False
-    """Leave out parameters that are shared with an earlier one, instead of failing on them."""
-
-    @property
-    def needs_weight_decay(self) -> bool:
-        """Whether any factor multiplies the weight decay."""
-        own = (self.bias_decay_mult, self.norm_decay_mult, self.dwconv_decay_mult)
-        return any(m is not None for m in own) or any('decay_mult' in v for v in self.custom_keys.values())
+from intarsia.core.registries import OPTIMIZER_BUILDERS
+from intarsia.optim.build import build_with_params
+from intarsia.optim.constructors.paramwise import ParamwiseOptions, Traits, is_deformable
+from intarsia.optim.groups import remember_reasons
 
 
 @OPTIMIZER_BUILDERS.register_module()
 class DefaultOptimizerConstructor:
     """Builds the optimizer; with ``paramwise_cfg`` every parameter becomes a group of its own.
 
-    A subclass overrides :meth:`add_params`, also in the two-argument form ``add_params(self, params, module)``.
+    A subclass overrides :meth:`add_params`, also in the two-argument form ``add_params(self, params, module)``, or
+    :meth:`own_options`.
 
     Args:
         optimizer_cfg: Node of OPTIMIZERS.
-        paramwise_cfg: The fields of :class:`ParamwiseOptions`. A subclass may read keys of its own.
+        paramwise_cfg: The fields of :class:`~intarsia.optim.constructors.paramwise.ParamwiseOptions`. A subclass may
+            read keys of its own.
+
+    Attributes:
+        base_lr: The ``lr`` of the optimizer, or None.
+        base_wd: Its ``weight_decay``, or None.
+        reasons: Why a parameter has its options, in a few words.
 
     Raises:
         TypeError: One of the two is no dict, or ``custom_keys`` is none.
-        ValueError: A decay factor is given, but the optimizer has no weight decay; or an unknown key.
+        ValueError: A factor is given for an option that the optimizer's node does not have.
     """
+
+    extra_keys: ClassVar[tuple[str, ...]] = ()
+    """Keys of ``paramwise_cfg`` that a subclass reads besides the usual ones."""
 
     def __init__(self, optimizer_cfg: Mapping[str, Any], paramwise_cfg: Mapping[str, Any] | None = None) -> None:
         if not isinstance(optimizer_cfg, Mapping):
@@ -71,17 +51,22 @@ class DefaultOptimizerConstructor:
             raise TypeError(f'paramwise_cfg must be None or a dict, not {paramwise_cfg!r}')
         self.optimizer_cfg = dict(optimizer_cfg)
         self.paramwise_cfg = dict(paramwise_cfg or {})
-        self.base_lr = self.optimizer_cfg.get('lr')
-        self.base_wd = self.optimizer_cfg.get('weight_decay')
+        self.base_lr: Any = self.optimizer_cfg.get('lr')
+        self.base_wd: Any = self.optimizer_cfg.get('weight_decay')
         self.options = self._options()
-        if self.options.needs_weight_decay and self.base_wd is None:
+        if self.options.scales_decay and self.base_wd is None:
             raise ValueError('a decay factor in paramwise_cfg needs weight_decay in the optimizer')
+        if self.options.scales_lr and self.base_lr is None:
+            raise ValueError('a factor of the learning rate in paramwise_cfg needs lr in the optimizer')
+        self.reasons: dict[nn.Parameter, str] = {}
         self._keys = sorted(sorted(self.options.custom_keys), key=len, reverse=True)
         self._matched: set[str] = set()
+        self._names: dict[nn.Module, str] = {}
+        self._in_deformable: set[nn.Module] = set()
 
     def _options(self) -> ParamwiseOptions:
         known = ParamwiseOptions.__dataclass_fields__
-        unknown = [k for k in self.paramwise_cfg if k not in known]
+        unknown = [k for k in self.paramwise_cfg if k not in known and k not in self.extra_keys]
         if unknown and type(self).add_params is DefaultOptimizerConstructor.add_params:
             close = closest(unknown[0], known)
             hint = f" Did you mean '{close}'?" if close else ''
@@ -90,20 +75,21 @@ class DefaultOptimizerConstructor:
                 unknown[0], type(self).__name__, hint,
             )  # fmt: skip
         options = ParamwiseOptions(**{k: v for k, v in self.paramwise_cfg.items() if k in known})
-        if not isinstance(options.custom_keys, Mapping):
-            raise TypeError(f'custom_keys must be a dict, not {options.custom_keys!r}')
+        _check_custom_keys(options.custom_keys)
         return options
 
     def __call__(self, model: nn.Module) -> torch.optim.Optimizer:
         """The optimizer of ``model``, or of the module it wraps."""
         inner = getattr(model, 'module', model)
+        self.reasons, self._matched = {}, set()
         if not self.paramwise_cfg:
-            return OPTIMIZERS.build(self.optimizer_cfg, params=list(inner.parameters()))
+            return build_with_params(self.optimizer_cfg, list(inner.parameters()))
         groups: list[dict[str, Any]] = []
-        self._matched.clear()
+        self._names = {module: name for name, module in inner.named_modules()}
+        self._in_deformable = {child for m in inner.modules() if is_deformable(m) for child in m.children()}
         self._add(groups, inner, '', False)
         self._report_unmatched()
-        return OPTIMIZERS.build(self.optimizer_cfg, params=groups)
+        return remember_reasons(build_with_params(self.optimizer_cfg, groups), self.reasons)
 
     def add_params(
         self, params: list[dict[str, Any]], module: nn.Module, prefix: str = '', is_dcn_module: bool | None = None
@@ -113,17 +99,24 @@ class DefaultOptimizerConstructor:
         Args:
             params: The groups so far.
             module: What is added.
-            prefix: Its name in the model.
-            is_dcn_module: Whether it is a deformable convolution or lies in one.
+            prefix: Its name in the model; by default looked up.
+            is_dcn_module: Whether it is a child of a deformable convolution; by default looked up.
         """
+        prefix = prefix or self._names.get(module, '')
+        in_deformable = bool(is_dcn_module) or module in self._in_deformable
+        present = {id(p) for group in params for p in group['params']}
         for name, parameter in module.named_parameters(recurse=False):
-            if self._is_shared(params, parameter, f'{prefix}.{name}'.strip('.')):
-                continue
-            own = self._factors(module, name, prefix, bool(is_dcn_module)) if parameter.requires_grad else {}
-            params.append({'params': [parameter], **own})
-        is_deformable = type(module).__name__ in ('DeformConv2d', 'ModulatedDeformConv2d')
+            full_name = f'{prefix}.{name}'.strip('.')
+            if id(parameter) in present:
+                self._refuse_shared(full_name)
+            elif parameter.requires_grad:
+                traits = Traits.of(module, name, prefix, in_deformable)
+                own, self.reasons[parameter] = self.own_options(full_name, traits)
+                params.append({'params': [parameter], **own})
+            elif not self.options.skip_frozen:
+                params.append({'params': [parameter]})
         for child_name, child in module.named_children():
-            self._add(params, child, f'{prefix}.{child_name}'.strip('.'), is_deformable)
+            self._add(params, child, f'{prefix}.{child_name}'.strip('.'), is_deformable(module))
 
     def _add(self, params: list[dict[str, Any]], module: nn.Module, prefix: str, is_dcn_module: bool) -> None:
         """Call :meth:`add_params` with as many arguments as its override takes."""
@@ -133,44 +126,37 @@ class DefaultOptimizerConstructor:
         }
         self.add_params(params, module, **extra)
 
-    def _is_shared(self, params: list[dict[str, Any]], parameter: nn.Parameter, name: str) -> bool:
-        if not any(parameter is p for group in params for p in group['params']):
-            return False
+    def _refuse_shared(self, name: str) -> None:
         if not self.options.bypass_duplicate:
             raise ValueError(f'{name} is shared with an earlier parameter; paramwise_cfg needs bypass_duplicate=True')
-        return True
 
-    def _factors(self, module: nn.Module, name: str, prefix: str, is_dcn_module: bool) -> dict[str, float]:
-        """The group's own ``lr`` and ``weight_decay``, where it has any."""
-        options, full_name = self.options, f'{prefix}.{name}'.strip('.')
-        key = next((k for k in self._keys if k in full_name), None)
-        if key is not None:
-            self._matched.add(key)
-            custom = options.custom_keys[key]
-            return self._scaled(custom.get('lr_mult', 1.0), custom.get('decay_mult', 1.0))
-        is_norm = isinstance(module, _NORM_LAYERS)
-        is_depthwise = isinstance(module, nn.Conv2d) and module.in_channels == module.groups
-        is_offset = is_dcn_module and isinstance(module, nn.Conv2d) and 'conv_offset' in prefix
-        is_bias = name == 'bias' and not is_norm and not is_offset
-        rate = options.bias_lr_mult if is_bias else options.dcn_offset_lr_mult if is_offset else None
-        return self._scaled(_or_one(rate), self._decay_factor(is_norm, is_depthwise, is_bias))
+    def own_options(self, name: str, traits: Traits) -> tuple[dict[str, Any], str]:
+        """The options of a parameter's group, and why it has them.
 
-    def _decay_factor(self, is_norm: bool, is_depthwise: bool, is_bias: bool) -> float:
-        """Rules of norm layers go before depth-wise ones, and these before biases."""
+        Args:
+            name: Full name of the parameter.
+            traits: Its kind and that of its layer.
+
+        Returns:
+            ``lr`` and ``weight_decay``, where the optimizer has them, and further options; names of the rules.
+        """
         options = self.options
-        if is_norm:
-            return _or_one(options.norm_decay_mult)
-        if is_depthwise:
-            return _or_one(options.dwconv_decay_mult)
-        return _or_one(options.bias_decay_mult) if is_bias else 1.0
+        keys = [key for key in self._keys if key in name]
+        keys = keys if options.combine_custom_keys else keys[:1]
+        self._matched.update(keys)
+        customs = [options.custom_keys[key] for key in keys]
+        factors = {f: math.prod(c.get(f, 1.0) for c in customs) for f in FACTORS}
+        rules = options.rules_of(traits) if not keys or options.force_default_settings else {}
+        factors |= {factor: getattr(options, rule) for factor, rule in rules.items()}
 
-    def _scaled(self, lr_factor: float, decay_factor: float) -> dict[str, float]:
-        own = {}
+        own: dict[str, Any] = {}
         if self.base_lr is not None:
-            own['lr'] = self.base_lr * lr_factor
+            own['lr'] = self.base_lr * factors['lr_mult']
         if self.base_wd is not None:
-            own['weight_decay'] = self.base_wd * decay_factor
-        return own
+            own['weight_decay'] = self.base_wd * factors['decay_mult']
+        for custom in customs:
+            own |= {k: v for k, v in custom.items() if k not in FACTORS}
+        return own, ', '.join([*(f"custom_keys['{key}']" for key in keys), *rules.values()])
 
     def _report_unmatched(self) -> None:
         unmatched = sorted(set(self._keys) - self._matched)
@@ -180,5 +166,11 @@ class DefaultOptimizerConstructor:
             )
 
 
-def _or_one(factor: float | None) -> float:
-    return 1.0 if factor is None else factor
+def _check_custom_keys(custom_keys: Any) -> None:
+    if not isinstance(custom_keys, Mapping) or not all(isinstance(v, Mapping) for v in custom_keys.values()):
+        raise TypeError(f'custom_keys must be a dict of dicts, not {custom_keys!r}')
+    for key, custom in custom_keys.items():
+        for option in custom:
+            meant = meant_factor(option)
+            if meant:
+                raise ValueError(f"custom_keys['{key}'] has '{option}'. Did you mean '{meant}'?")
