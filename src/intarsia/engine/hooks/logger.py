@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from intarsia.core.errors import IntarsiaError
 from intarsia.engine.hook import Hook
+from intarsia.engine.stage import Stage
 
 if TYPE_CHECKING:
     from intarsia.engine.runner import BaseRunner
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
 
 class LoggerHook(Hook):
     """Logs ``runner.log_buffer.output`` whenever it is ready; a subclass implements :meth:`log`. Seat VERY_LOW.
+
+    Of several processes only the first one logs.
 
     Args:
         interval: Iterations between two records.
@@ -44,13 +49,14 @@ class LoggerHook(Hook):
         self.reset_flag = self.reset_flag or loggers[-1] is self
 
     def before_epoch(self, runner: BaseRunner) -> None:
-        """Start an empty history."""
-        runner.log_buffer.clear()
+        """Start an empty history, unless an interrupted epoch goes on."""
+        if runner.by_epoch and runner.inner_iter == 0:
+            runner.log_buffer.clear()
 
     def after_train_iter(self, runner: BaseRunner) -> None:
         """Log, if it is due."""
         buffer = runner.log_buffer
-        if self._is_due(runner):
+        if self.is_due(runner):
             buffer.average(self.interval)
         if buffer.ready:
             self._log_and_clear(runner)
@@ -65,7 +71,8 @@ class LoggerHook(Hook):
         runner.log_buffer.average()
         self._log_and_clear(runner)
 
-    def _is_due(self, runner: BaseRunner) -> bool:
+    def is_due(self, runner: BaseRunner) -> bool:
+        """Whether the iteration that ends completes a record."""
         if self.by_epoch:
             every = self.every_n_inner_iters(runner, self.interval)
         else:
@@ -73,7 +80,8 @@ class LoggerHook(Hook):
         return every or (not self.ignore_last and self.end_of_epoch(runner))
 
     def _log_and_clear(self, runner: BaseRunner) -> None:
-        self.log(runner)
+        if runner.rank == 0:
+            self.log(runner)
         if self.reset_flag:
             runner.log_buffer.clear_output()
 
@@ -85,11 +93,12 @@ class LoggerHook(Hook):
 
     def get_epoch(self, runner: BaseRunner) -> int:
         """The epoch a record belongs to, from 1."""
-        return runner.epoch + 1 if runner.mode == 'train' else runner.epoch
+        begun = runner.mode == 'train' and runner.stage not in (Stage.BEFORE_TRAIN_EPOCH, Stage.BEFORE_EPOCH)
+        return runner.epoch + begun
 
     def get_iter(self, runner: BaseRunner, inner_iter: bool = False) -> int:
         """The iteration of a record, from 1; within the epoch if ``inner_iter`` and epochs count."""
-        return runner.inner_iter + 1 if self.by_epoch and inner_iter else runner.iter + 1
+        return runner.inner_iter + 1 if self.by_epoch and inner_iter else runner.progress.iter
 
     def get_lr(self, runner: BaseRunner) -> Any:
         """Learning rate of the first parameter group (by optimizer, if there are several)."""
@@ -97,7 +106,10 @@ class LoggerHook(Hook):
         return {k: v[0] for k, v in lr.items()} if isinstance(lr, dict) else lr[0] if lr else 0.0
 
     def scalars(self, runner: BaseRunner) -> dict[str, float]:
-        """The numbers of a record by tag: ``train/loss``, ``val/accuracy_top-1``, ``learning_rate``."""
+        """The numbers of a record by tag: ``train/loss``, ``val/accuracy_top-1``, ``learning_rate``, ``momentum``.
+
+        Those of several optimizers are ``learning_rate/NAME`` and ``momentum/NAME``.
+        """
         mode = self.get_mode(runner)
         skipped = ('time', 'data_time', 'eval_iter_num')
         tags = {
@@ -105,17 +117,45 @@ class LoggerHook(Hook):
             for k, v in runner.log_buffer.output.items()
             if k not in skipped and isinstance(v, (int, float))
         }
-        lr = self.get_lr(runner)
-        tags.update({f'learning_rate/{k}': v for k, v in lr.items()} if isinstance(lr, dict) else {'learning_rate': lr})
+        for name, values in (('learning_rate', runner.current_lr()), ('momentum', runner.current_momentum())):
+            if isinstance(values, dict):
+                tags.update({f'{name}/{key}': groups[0] for key, groups in values.items()})
+            elif values:
+                tags[name] = values[0]
         return tags
+
+
+def import_tracker(module: str, extra: str) -> Any:
+    """The module of a library that runs are logged with.
+
+    Args:
+        module: Dotted name.
+        extra: Extra of this package that installs it.
+
+    Raises:
+        IntarsiaError: It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = module.partition('.')[0]
+        raise IntarsiaError(f"logging to {name} needs it installed: pip install 'intarsia[{extra}]'") from error
+
+
+def log_now(runner: BaseRunner) -> None:
+    """Let the loggers log what is ready, outside their own stages."""
+    for hook in runner.hooks:
+        if isinstance(hook, LoggerHook):
+            hook.after_train_epoch(runner)
 
 
 def log_pending(runner: BaseRunner) -> None:
     """Let the loggers log a record of training that is due, before something else fills the buffer."""
-    for hook in runner.hooks:
-        if isinstance(hook, LoggerHook):
-            hook.after_train_iter(runner)
-    runner.log_buffer.clear()
+    loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
+    for hook in loggers:
+        hook.after_train_iter(runner)
+    if any(hook.is_due(runner) for hook in loggers):
+        runner.log_buffer.clear()
 
 
 def peak_memory_mb() -> int | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from intarsia.core.errors import IntarsiaError
 from intarsia.core.registries import HOOKS
-from intarsia.engine.hooks.logger import LoggerHook
+from intarsia.engine.hooks.logger import LoggerHook, import_tracker
 
 if TYPE_CHECKING:
     from intarsia.engine.runner import BaseRunner
@@ -36,20 +35,16 @@ class TensorboardLoggerHook(LoggerHook):
         by_epoch: bool | None = None,
     ) -> None:
         super().__init__(interval, ignore_last, reset_flag, by_epoch)
-        try:
-            from torch.utils import tensorboard
-        except ImportError as error:
-            raise IntarsiaError(
-                "TensorboardLoggerHook needs TensorBoard: pip install 'intarsia[track-tensorboard]'"
-            ) from error
-        self._writer_type: Any = tensorboard.SummaryWriter
+        self.tensorboard = import_tracker('torch.utils.tensorboard', 'track-tensorboard')
         self.log_dir = log_dir
 
     def before_run(self, runner: BaseRunner) -> None:
         """Open the event file."""
         super().before_run(runner)
-        assert self.log_dir or runner.work_dir is not None, 'TensorBoard needs a folder'
-        self.writer = self._writer_type(self.log_dir or str(runner.work_dir / 'tf_logs'))  # type: ignore[operator]
+        self.writer: Any = None
+        if runner.rank == 0:
+            assert self.log_dir or runner.work_dir is not None, 'TensorBoard needs a folder'
+            self.writer = self.tensorboard.SummaryWriter(self.log_dir or str(runner.work_dir / 'tf_logs'))  # type: ignore[operator]
 
     def log(self, runner: BaseRunner) -> None:
         """Write every number of the record."""
@@ -58,4 +53,5 @@ class TensorboardLoggerHook(LoggerHook):
 
     def after_run(self, runner: BaseRunner) -> None:
         """Close the event file."""
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from time import perf_counter
 from typing import IO, TYPE_CHECKING, Any
 
@@ -27,7 +29,29 @@ class TextLoggerHook(LoggerHook):
         ignore_last: Leave out the iterations of an epoch that do not fill an interval.
         reset_flag: Clear the record after logging it.
         by_epoch: Whether records count epochs; None counts what the runner counts.
+        interval_exp_name: Iterations between two lines that name the experiment, if ``meta`` has ``exp_name``.
+        out_dir: Folder that gets a copy of the logs at the end, in a folder named after the work directory; None
+            copies nothing.
+        out_suffix: Ends of the names of files that are copied.
+        keep_local: Whether files that were copied stay in the work directory too.
     """
+
+    def __init__(
+        self,
+        interval: int = 10,
+        ignore_last: bool = True,
+        reset_flag: bool = False,
+        by_epoch: bool | None = None,
+        interval_exp_name: int = 1000,
+        out_dir: str | None = None,
+        out_suffix: str | Sequence[str] = ('.log.json', '.log', '.py'),
+        keep_local: bool = True,
+    ) -> None:
+        super().__init__(interval, ignore_last, reset_flag, by_epoch)
+        self.interval_exp_name = interval_exp_name
+        self.out_dir = out_dir
+        self.out_suffix = (out_suffix,) if isinstance(out_suffix, str) else tuple(out_suffix)
+        self.keep_local = keep_local
 
     def before_run(self, runner: BaseRunner) -> None:
         """Open the JSON file and start the clock for the time that is left."""
@@ -41,15 +65,26 @@ class TextLoggerHook(LoggerHook):
             self._append(head)
 
     def after_run(self, runner: BaseRunner) -> None:
-        """Close the JSON file."""
+        """Close the JSON file, and copy the logs to where they are wanted."""
         if self._json is not None:
             self._json.close()
             self._json = None
+            if self.out_dir is not None:
+                self._copy_logs(runner.work_dir, Path(self.out_dir))
+
+    def _copy_logs(self, work_dir: Any, out_dir: Path) -> None:
+        folder = out_dir / work_dir.name
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in work_dir.iterdir():
+            if file.name.endswith(self.out_suffix):
+                (shutil.copy2 if self.keep_local else shutil.move)(file, folder / file.name)
 
     def log(self, runner: BaseRunner) -> None:
         """Write one record."""
         record = self._record(runner)
         self._append(record)
+        if runner.meta.get('exp_name') and self.every_n_iters(runner, self.interval_exp_name):
+            runner.logger.info(f'experiment: {runner.meta["exp_name"]}')
         runner.logger.info(self._line(runner, record))
 
     def _record(self, runner: BaseRunner) -> dict[str, Any]:
@@ -75,7 +110,7 @@ class TextLoggerHook(LoggerHook):
             first += [f'data_time: {record["data_time"]:.3f}'] if 'data_time' in record else []
             first += [f'memory: {record["memory"]}'] if 'memory' in record else []
         else:
-            count = f'[{record["epoch"]}]' if self.by_epoch else f'[{runner.iter + 1}]'
+            count = f'[{record["epoch"]}]' if self.by_epoch else f'[{self.get_iter(runner)}]'
             head, first = f'{"Epoch" if self.by_epoch else "Iter"}(val) {count}[{record["iter"]}]', []
         shown = {'mode', 'epoch', 'iter', 'lr', 'time', 'data_time', 'memory'}
         rest = [f'{k}: {v:.4f}' if isinstance(v, float) else f'{k}: {v}' for k, v in record.items() if k not in shown]
