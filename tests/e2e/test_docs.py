@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.e2e import commands
+
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r'^```(\w+)\n(.*?)^```', re.S | re.M)
+GUIDES = ['custom_models', 'configs', 'running', 'optimizers', 'schedules', 'hooks', 'scaling']
+TRANSLATED = ['optimizers', 'schedules', 'hooks']
 MAKE_TARGETS = {'quickstart', 'test', '.venv', 'format'}
 
 
@@ -23,23 +26,20 @@ def run(command, folder):
         assert re.search(rf'^{re.escape(words[1])}:', makefile, re.M)
         return ''
     assert words[0] in ('intarsia', 'python')
-    start = [sys.executable, '-m', 'intarsia'] if words[0] == 'intarsia' else [sys.executable]
-    done = subprocess.run([*start, *words[1:]], cwd=folder, capture_output=True, text=True)
-    return done.stdout + done.stderr, done.returncode
+    return commands.run(words, folder)
 
 
 def check_console(block, folder):
-    """``$ command`` and what it prints, where ``...`` stands for anything."""
-    command, _, expected = block.partition('\n')
-    output, _ = run(command.removeprefix('$ '), folder)
-    for line in expected.strip().splitlines():
-        pattern = '.*'.join(re.escape(part.strip()) for part in line.split('...'))
-        assert re.search(pattern, output), f'{line!r} is not in:\n{output}'
+    """``$ command`` and what it prints, where ``...`` stands for anything; perhaps several of them."""
+    for part in re.split(r'^\$ ', block, flags=re.M)[1:]:
+        command, _, expected = part.partition('\n')
+        output = run(command, folder)[0].replace('\t', ' ')
+        for line in expected.strip().splitlines():
+            pattern = '.*'.join(re.escape(piece.strip()) for piece in line.split('...'))
+            assert re.search(pattern, output), f'{line!r} is not in:\n{output}'
 
 
-@pytest.mark.parametrize(
-    'document', ['README.md', 'docs/guides/custom_models.md', 'docs/guides/configs.md', 'docs/guides/running.md']
-)
+@pytest.mark.parametrize('document', ['README.md', *(f'docs/guides/{name}.md' for name in GUIDES)])
 def test_code_blocks(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict = {}
@@ -49,6 +49,9 @@ def test_code_blocks(document, tmp_path, monkeypatch):
             file = tmp_path / first[2:]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block)
+            if '_base_' in block and document != 'README.md':  # there, mistakes are shown
+                output, code = run(f'intarsia config check {file}', tmp_path)
+                assert code == 0, output
         elif language == 'python' and '_base_' not in block:
             exec(compile(block, document, 'exec'), namespace)
         elif language == 'console':
@@ -69,11 +72,21 @@ def shorten(command):
     )
 
 
+@pytest.mark.parametrize('name', TRANSLATED)
+def test_a_translation_has_the_same_blocks_and_sections(name):
+    ours, theirs = (
+        (ROOT / 'docs' / 'guides' / folder / f'{name}.md').read_text(encoding='utf-8') for folder in ('', 'zh')
+    )
+    assert BLOCK.findall(theirs) == BLOCK.findall(ours)
+    heading = re.compile(r'^(#+) ', re.M)
+    assert heading.findall(BLOCK.sub('', theirs)) == heading.findall(BLOCK.sub('', ours))
+
+
 def test_generated_parts_are_up_to_date():
     sys.path.insert(0, str(ROOT / 'docs'))
     import fill
 
-    for guide in sorted((ROOT / 'docs' / 'guides').glob('*.md')):
+    for guide in sorted((ROOT / 'docs' / 'guides').rglob('*.md')):
         text = guide.read_text(encoding='utf-8')
         assert fill.filled(text) == text, f'{guide.name}: run make docs'
 

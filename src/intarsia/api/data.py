@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
+from intarsia.api.place import Place
 from intarsia.api.tasks import Task
 from intarsia.config.schema import DataConfig, LoaderConfig, RunConfig
 from intarsia.core.registries import DATASETS, SAMPLERS
@@ -24,7 +24,7 @@ def loader_config(data: DataConfig, split: str) -> LoaderConfig:
 
 
 def build_loader(
-    config: RunConfig, split: str, task: Task, device: torch.device, seed: int, *, for_loss: bool = False
+    config: RunConfig, split: str, task: Task, place: Place, seed: int, *, for_loss: bool = False
 ) -> Loader:
     """The loader of ``data.train``, ``data.val`` or ``data.test``.
 
@@ -32,30 +32,32 @@ def build_loader(
         config: The run.
         split: Which data set.
         task: Whose data sets and transforms bare names mean.
-        device: Where batches go.
+        place: Where batches go, and which part of the samples is this process's.
         seed: Seed of order and pipelines.
         for_loss: Whether losses are computed, which needs what the training pipeline collects.
     """
     values = loader_config(config.data, split)
     is_train = split == 'train'
-    node = _joined(getattr(config.data, split))
+    node = joined(getattr(config.data, split))
     if for_loss and not is_train:
-        node = with_pipeline(node, pipeline_of(_joined(config.data.train)))
-    node, normalize = take_normalize(node)
+        node = with_pipeline(node, config.data.val_loss_pipeline or pipeline_of(joined(config.data.train)))
+    node, normalize = take_normalize(node, task.name)
     dataset = build_dataset(node, task, test_mode=not is_train)
     shuffle = is_train if values.shuffle is None else values.shuffle
     sampler = values.sampler or dict(type='RandomSampler' if shuffle else 'SequentialSampler')
     return Loader(
         dataset,
-        SAMPLERS.build(sampler, dataset=dataset, seed=seed, pad=is_train),
+        SAMPLERS.build(
+            sampler, dataset=dataset, seed=seed, rank=place.world.rank, world_size=place.world.size, pad=is_train
+        ),
         batch_size=values.samples_per_gpu,
         num_workers=values.workers_per_gpu,
         drop_last=values.drop_last,
         seed=seed,
-        prepare=ToDevice(device, normalize),
+        prepare=ToDevice(place.device, normalize, config.channels_last),
         persistent_workers=values.persistent_workers,
         prefetch_factor=values.prefetch_factor,
-        pin_memory=values.pin_memory and device.type == 'cuda',
+        pin_memory=values.pin_memory and place.device.type == 'cuda',
         start_method=config.mp_start_method,
     )
 
@@ -70,7 +72,7 @@ def build_dataset(node: Mapping[str, Any], task: Task, test_mode: bool) -> Any:
     return registry.build({'test_mode': True, **node} if test_mode else node)
 
 
-def _joined(node: Any) -> Mapping[str, Any]:
+def joined(node: Any) -> Mapping[str, Any]:
     """A list of data sets as one."""
     return dict(type='ConcatDataset', datasets=list(node)) if isinstance(node, (list, tuple)) else node
 
@@ -91,13 +93,13 @@ def with_pipeline(node: Mapping[str, Any], pipeline: Sequence[Mapping[str, Any]]
     return {**node, 'pipeline': pipeline}
 
 
-def take_normalize(node: Mapping[str, Any]) -> tuple[Mapping[str, Any], DeviceNormalize | None]:
+def take_normalize(node: Mapping[str, Any], task: str) -> tuple[Mapping[str, Any], DeviceNormalize | None]:
     """Take the normalisation out of a data set's pipeline, through wrappers, if the device can do it."""
     if isinstance(node.get('pipeline'), (list, tuple)):
-        pipeline, normalize = split_normalize(node['pipeline'])
+        pipeline, normalize = split_normalize(node['pipeline'], task)
         return {**node, 'pipeline': pipeline}, normalize
     if isinstance(node.get('dataset'), Mapping):
-        inner, normalize = take_normalize(node['dataset'])
+        inner, normalize = take_normalize(node['dataset'], task)
         return {**node, 'dataset': inner}, normalize
     return node, None
 
@@ -105,7 +107,7 @@ def take_normalize(node: Mapping[str, Any]) -> tuple[Mapping[str, Any], DeviceNo
 def test_pipeline_of(values: Mapping[str, Any], task: Task) -> Callable[[dict[str, Any]], dict[str, Any] | None] | None:
     """How a model of this config reads an image: the pipeline of ``data.test``, without what needs annotations."""
     data = values.get('data') or {}
-    steps = pipeline_of(_joined(data.get('test') or data.get('val')))
+    steps = pipeline_of(joined(data.get('test') or data.get('val')))
     if not steps:
         return None
     nodes = task.images_pipeline(steps)

@@ -77,8 +77,25 @@ def load_model(config: ConfigFile, checkpoint: str | Path | None, *, device: str
     if checkpoint is not None:
         content = read_checkpoint(find_weights(checkpoint))
         load_state_dict(model, content.get('state_dict', content))
-        model.classes = content.get('meta', {}).get('CLASSES') or model.classes
+        tell_facts(model, content.get('meta') or {})
     target = pick_device(device or values.get('device'))
     task = find_task(values['model'], values.get('task'))
     model.test_pipeline = test_pipeline_of(values, task)
     return model.to(target).eval()
+
+
+FACTS = {'CLASSES': 'classes', 'PALETTE': 'palette'}
+"""What a data set and the ``meta`` of a checkpoint say about the data, and the model's attribute for it."""
+
+
+def facts_of(dataset: Any) -> dict[str, Any]:
+    """What a data set says about its data, as checkpoints store it."""
+    found = {name: getattr(dataset, name, None) for name in FACTS}
+    return {name: list(value) for name, value in found.items() if value is not None}
+
+
+def tell_facts(model: Any, facts: Mapping[str, Any]) -> None:
+    """Let a model know the names, and the colours, of its classes."""
+    for name, attribute in FACTS.items():
+        if facts.get(name):
+            setattr(model, attribute, facts[name])

@@ -16,9 +16,13 @@ COMMANDS = {
     'train': 'train a model from a config file',
     'test': 'evaluate a checkpoint on data.test',
     'predict': 'predict images and draw the answers',
+    'browse': 'draw samples as training sees them',
     'config': 'show or check a config file',
+    'plot': 'draw the schedules of a run',
     'list': 'list components by registry',
     'recipes': 'list the config files that come with the package',
+    'checkpoint': 'show what is in a checkpoint, or make one file of its shards',
+    'batch-size': 'find the largest batch that fits into memory',
     'env': 'print versions and devices, for a bug report',
 }
 """Each is a module of this package with ``add_arguments(parser)`` and ``run(args) -> exit code``."""
@@ -32,7 +36,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         """Print the usage and the mistake, and end with 2."""
         words = [*FLAGS, *(option for action in self._actions for option in action.option_strings)]
-        wrong = next((w.partition('=')[0] for w in message.split() if w.startswith('--')), None)
+        wrong = next((w.partition('=')[0].rstrip(':,') for w in message.split() if w.startswith('--')), None)
         if 'invalid choice' in message:
             wrong, words = message.split("'")[1], list(COMMANDS)
         close = closest(wrong, words) if wrong else None
@@ -66,7 +70,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     for name, text in COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=f'{text[0].upper()}{text[1:]}.')
         if name == wanted:
-            module = importlib.import_module(f'intarsia.cli.{name}')
+            module = importlib.import_module(f'intarsia.cli.{name.replace("-", "_")}')
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
     return parser.parse_args(argv)

@@ -18,6 +18,9 @@ FLAGS: dict[str, dict[str, Any]] = {
     '--seed': dict(type=int, metavar='N', help='seed of all randomness (default: drawn and logged)'),
     '--deterministic': dict(action='store_true', help='use only deterministic algorithms'),
     '--device': dict(metavar='DEVICE', help='cpu, cuda, cuda:1, mps (default: the best there is)'),
+    '--launcher': dict(choices=['none', 'pytorch', 'slurm'],
+                       help='who started the processes (default: torchrun is recognized)'),
+    '--auto-scale-lr': dict(action='store_true', help='scale the learning rate as auto_scale_lr of the config says'),
     '--no-validate': dict(action='store_true', help='do not evaluate during training'),
     '--no-pretrained': dict(action='store_true', help='do not load weights that the model names'),
     '--json': dict(action='store_true', help='print one JSON document to stdout, everything else to stderr'),
@@ -25,7 +28,8 @@ FLAGS: dict[str, dict[str, Any]] = {
 
 FIELDS = {
     'work_dir': 'work_dir', 'resume_from': 'resume_from', 'auto_resume': 'auto_resume', 'load_from': 'load_from',
-    'seed': 'seed', 'deterministic': 'deterministic', 'device': 'device',
+    'seed': 'seed', 'deterministic': 'deterministic', 'device': 'device', 'launcher': 'launcher',
+    'auto_scale_lr': 'auto_scale_lr.enable',
 }  # fmt: skip
 """Flags that set a field of the config."""
 

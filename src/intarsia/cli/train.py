@@ -14,7 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     add_config(parser)
     add_flags(parser, '--work-dir', '--resume-from', '--auto-resume', '--load-from', '--cfg-options', '--seed',
-              '--deterministic', '--device', '--no-validate', '--no-pretrained', '--json')  # fmt: skip
+              '--deterministic', '--device', '--launcher', '--auto-scale-lr', '--no-validate', '--no-pretrained',
+              '--json')  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from intarsia.api.train import train
 
     result = train(config, validate=not args.no_validate, console=None if args.json else _console())
-    if args.json:
+    if args.json and result.rank == 0:
         document = {
             'work_dir': str(result.work_dir),
             'epoch': result.epoch,

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from intarsia.config import crosscheck
-from intarsia.config.components import Finding, check_component, check_node, wrong_type
+from intarsia.config.components import Finding, check_node, wrong_type
 from intarsia.config.file import ConfigFile
-from intarsia.config.schema import SECTIONS, UNSUPPORTED, RunConfig, fields_of, vocabulary
+from intarsia.config.optimizer import check_optimizer
+from intarsia.config.schedules import check_schedules
+from intarsia.config.schema import SECTIONS, RunConfig, fields_of, vocabulary
 from intarsia.config.types import fits
 from intarsia.core import registries
-from intarsia.core.arguments import Argument, static_signature
+from intarsia.core.arguments import Argument
 from intarsia.core.errors import ConfigError, Problem, RegistryError, closest
-from intarsia.core.registry import Registry
 
 CODES = {
     'bad-config': 'the file runs into an error, or holds no names',
     'bad-inheritance': 'a base that does not fit',
+    'bad-mask': 'a mask that does not fit its image or the classes',
     'bad-option': 'a --cfg-options that cannot be read or applied',
     'bad-substitution': 'a {{ variable }} that has no value',
     'class-count': 'the number of classes differs between the head and the data',
@@ -37,7 +39,6 @@ CODES = {
     'unknown-argument': 'a component has no such argument',
     'unknown-component': 'no registry has such a name',
     'unknown-field': 'a field that does not exist',
-    'unsupported': 'a word that is known but not obeyed yet',
     'wrong-type': 'a value of the wrong kind',
 }
 """Every ``code`` a problem can have."""
@@ -55,7 +56,6 @@ ONE_X_WORDS = frozenset(
         'default_scope',
         'env_cfg',
         'randomness',
-        'auto_scale_lr',
         'visualizer',
         'vis_backends',
         'log_processor',
@@ -63,6 +63,9 @@ ONE_X_WORDS = frozenset(
     ]
 )
 """Fields that only the 1.x generation has."""
+
+DEFAULT_HOOKS = {'optimizer_config': 'OptimizerHook', 'checkpoint_config': 'CheckpointHook', 'ema': 'EMAHook'}
+"""Fields that hold the arguments of a hook."""
 
 SCRATCH_SUFFIXES = ('_pipeline', '_cfg', '_root', '_type', '_prefix')
 """Endings of customary variable names; such a name is never taken for a misspelt field."""
@@ -163,9 +166,7 @@ def _check_names(values: Mapping[str, Any]) -> Iterator[Finding]:
     one_x = ONE_X_WORDS & values.keys()
     is_one_x = one_x and not values.keys() & {'data', 'optimizer', 'lr_config', 'runner', 'total_epochs'}
     for name in values:
-        if name in UNSUPPORTED and values[name] is not None:
-            yield Finding('unsupported', f'{UNSUPPORTED[name]}.', name)
-        elif name in one_x and is_one_x:
+        if name in one_x and is_one_x:
             yield Finding('other-generation', f"'{name}' belongs to 1.x config files, which cannot be read yet.", name)
         elif name in one_x:
             yield Finding('other-generation', f"'{name}' is a field of 1.x config files; this one is 0.x.", name)
@@ -231,32 +232,14 @@ def _check_components(values: Mapping[str, Any]) -> Iterator[Finding]:
     evaluation = values.get('evaluation')
     if isinstance(evaluation, Mapping) and not isinstance(evaluation.get('metric'), str):
         yield from check_node(evaluation.get('metric'), registries.METRICS.of(task), 'evaluation.metric')
-    yield from _check_optimizer(values.get('optimizer'))
+    yield from check_optimizer(values.get('optimizer'))
     yield from _check_hooks(values)
-
-
-def _check_optimizer(optimizer: Any) -> Iterator[Finding]:
-    if not isinstance(optimizer, Mapping):
-        return
-    own = {k: v for k, v in optimizer.items() if k not in ('constructor', 'paramwise_cfg')}
-    constructor = optimizer.get('constructor', 'DefaultOptimizerConstructor')
-    yield from check_component(constructor, {}, registries.OPTIMIZER_BUILDERS, 'optimizer.constructor')
-    if 'type' in own:
-        yield from check_node(own, registries.OPTIMIZERS, 'optimizer')
-    elif 'constructor' not in optimizer:
-        yield Finding('missing-argument', "'optimizer' needs a 'type'.", 'optimizer')
-    paramwise = optimizer.get('paramwise_cfg')
-    if constructor == 'DefaultOptimizerConstructor' and isinstance(paramwise, Mapping):
-        known = static_signature('intarsia.optim.constructors.default', 'ParamwiseOptions')
-        for key in paramwise.keys() - known.arguments.keys():
-            message = f"DefaultOptimizerConstructor does not know '{key}'. It knows: {', '.join(known.arguments)}."
-            yield Finding('unknown-argument', message, f'optimizer.paramwise_cfg.{key}', closest(key, known.arguments))
 
 
 def _check_hooks(values: Mapping[str, Any]) -> Iterator[Finding]:
     hooks = registries.HOOKS
-    yield from _check_policy(values.get('lr_config'), 'lr_config', 'LrUpdaterHook', hooks)
-    for name, default in (('optimizer_config', 'OptimizerHook'), ('checkpoint_config', 'CheckpointHook')):
+    yield from check_schedules(values)
+    for name, default in DEFAULT_HOOKS.items():
         if isinstance(values.get(name), Mapping):
             yield from check_node(values[name], hooks, name, default_type=default)
     log = values.get('log_config')
@@ -268,27 +251,3 @@ def _check_hooks(values: Mapping[str, Any]) -> Iterator[Finding]:
         names = registries.RUNNERS.names()
         yield Finding('unknown-component', f"there is no runner '{runner['type']}'.", 'runner.type',
                       closest(str(runner['type']), names))  # fmt: skip
-
-
-def _check_policy(schedule: Any, path: str, suffix: str, hooks: Registry) -> Iterator[Finding]:
-    if not isinstance(schedule, Mapping):
-        return
-    arguments = {k: v for k, v in schedule.items() if k not in ('policy', 'type')}
-    if 'type' in schedule:
-        yield from check_component(schedule['type'], arguments, hooks, path)
-        return
-    if not isinstance(schedule.get('policy'), str):
-        yield Finding('missing-argument', f"'{path}' needs a 'policy'.", path)
-        return
-    hook = policy_hook(schedule['policy'], suffix)
-    if hook not in hooks:
-        known = [n.removesuffix(suffix) for n in hooks.names() if n.endswith(suffix) and n != suffix]
-        message = f"there is no policy '{schedule['policy']}'. There are: {', '.join(known)}."
-        yield Finding('unknown-component', message, f'{path}.policy', closest(schedule['policy'], known))
-    else:
-        yield from check_component(hook, arguments, hooks, path)
-
-
-def policy_hook(policy: str, suffix: str) -> str:
-    """The hook of a policy: an all lower-case name is capitalized, ``'step'`` -> ``'StepLrUpdaterHook'``."""
-    return (policy.title() if policy == policy.lower() else policy) + suffix

@@ -29,6 +29,12 @@ CHILD_REGISTRIES: dict[str, Registry] = {
 }
 """Which registry the nodes below an argument belong to; others stay in the registry of their parent."""
 
+CHILDREN_OF_MODELS: dict[str, Registry] = {**CHILD_REGISTRIES, 'sampler': registries.PIXEL_SAMPLERS}
+"""The same within a model."""
+
+NOT_NODES = frozenset({'on_trace_ready'})
+"""Arguments whose ``type`` names no component."""
+
 CARRIED: dict[str, frozenset[str]] = {
     'policies': frozenset({'magnitude_key', 'magnitude_range'}),
     'custom_hooks': frozenset({'priority'}),
@@ -80,8 +86,11 @@ def check_node(
         arguments = {k: v for k, v in node.items() if k != 'type' and k not in carried}
         given_later = {node['magnitude_key']} if 'magnitude_key' in carried & node.keys() else frozenset()
         yield from check_component(node.get('type', default_type), arguments, registry, path, given_later)
+    children = CHILDREN_OF_MODELS if registry.root is registries.MODELS else CHILD_REGISTRIES
     for key, value in node.items():
-        child = CHILD_REGISTRIES.get(key, registry)
+        if key in NOT_NODES:
+            continue
+        child = children.get(key, registry)
         task_view = child.of(registry.task) if child is not registry else registry
         yield from check_node(value, task_view, f'{path}.{key}', CARRIED.get(key, frozenset()))
 

@@ -13,31 +13,57 @@ from intarsia.core.registries import DATASETS, MODELS
 
 EMBEDDED_DIR = Path(__file__).resolve().parent.parent / 'data' / 'embedded'
 
-FILE_KEYS = frozenset({'data_prefix', 'ann_file', 'load_from', 'resume_from', 'checkpoint', 'pretrained', 'classes'})
+FILE_KEYS = frozenset(
+    {'data_prefix', 'ann_file', 'load_from', 'resume_from', 'checkpoint', 'pretrained', 'classes', 'data_root'}
+)
 """Keys whose string values name files or folders."""
+
+ROOTED_KEYS = frozenset({'img_dir', 'ann_dir', 'split'})
+"""The same, below the data set's ``data_root`` if it has one."""
+
+
+HEADS = ('head', 'decode_head', 'auxiliary_head')
+"""Fields of a model that hold a head, or a list of heads."""
 
 
 def check_channels_and_classes(values: Mapping[str, Any], task: str | None) -> Iterator[Finding]:
-    """Channels of backbone and head, classes of head and data, where both are declared literally."""
+    """Channels of backbone and heads, classes of heads and data, where both are declared literally."""
     model, data = values.get('model'), values.get('data')
     if not isinstance(model, Mapping):
         return
-    backbone, head = model.get('backbone'), model.get('head')
-    if not isinstance(head, Mapping):
+    backbone = model.get('backbone')
+    # a neck after a classification backbone only pools
+    knows_channels = isinstance(backbone, Mapping) and (task == 'classification' or not model.get('neck'))
+    for path, head in _heads_of(model):
+        if knows_channels:
+            yield from _check_channels(backbone, head, path, task)  # type: ignore[arg-type]
+        if isinstance(data, Mapping) and isinstance(head.get('num_classes'), int):
+            for split in ('train', 'val', 'test'):
+                yield from _check_class_count(data.get(split), head['num_classes'], f'data.{split}', path, task)
+
+
+def _heads_of(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The heads of a model with their key paths."""
+    for name in HEADS:
+        node = model.get(name)
+        several = list(enumerate(node)) if isinstance(node, (list, tuple)) else []
+        named = [(f'model.{name}.{i}', each) for i, each in several] or [(f'model.{name}', node)]
+        yield from ((path, each) for path, each in named if isinstance(each, Mapping))
+
+
+def _check_channels(
+    backbone: Mapping[str, Any], head: Mapping[str, Any], path: str, task: str | None
+) -> Iterator[Finding]:
+    channels, wanted = declared_channels(backbone, task), head.get('in_channels')
+    place = head.get('in_index', -1)
+    if not channels or not isinstance(wanted, int) or not isinstance(place, int):
         return
-    if isinstance(backbone, Mapping):
-        yield from _check_channels(backbone, head, task)
-    if isinstance(data, Mapping) and isinstance(head.get('num_classes'), int):
-        for split in ('train', 'val', 'test'):
-            yield from _check_class_count(data.get(split), head['num_classes'], f'data.{split}', task)
-
-
-def _check_channels(backbone: Mapping[str, Any], head: Mapping[str, Any], task: str | None) -> Iterator[Finding]:
-    channels = declared_channels(backbone, task)
-    wanted = head.get('in_channels')
-    if channels and isinstance(wanted, int) and wanted != channels[-1]:
-        message = f'the head takes {wanted} channels, but {backbone["type"]} gives {channels[-1]}.'
-        yield Finding('channel-mismatch', message, 'model.head.in_channels', str(channels[-1]))
+    if not -len(channels) <= place < len(channels):
+        message = f'the head takes stage {place}, but {backbone["type"]} gives {len(channels)}.'
+        yield Finding('channel-mismatch', message, f'{path}.in_index')
+    elif wanted != channels[place]:
+        message = f'the head takes {wanted} channels, but {backbone["type"]} gives {channels[place]}.'
+        yield Finding('channel-mismatch', message, f'{path}.in_channels', str(channels[place]))
 
 
 def declared_channels(backbone: Mapping[str, Any], task: str | None) -> tuple[int, ...] | None:
@@ -65,14 +91,14 @@ def declared_channels(backbone: Mapping[str, Any], task: str | None) -> tuple[in
     return None
 
 
-def _check_class_count(dataset: Any, num_classes: int, path: str, task: str | None) -> Iterator[Finding]:
+def _check_class_count(dataset: Any, num_classes: int, path: str, head: str, task: str | None) -> Iterator[Finding]:
     if isinstance(dataset, (list, tuple)):
         for i, each in enumerate(dataset):
-            yield from _check_class_count(each, num_classes, f'{path}.{i}', task)
+            yield from _check_class_count(each, num_classes, f'{path}.{i}', head, task)
     if not isinstance(dataset, Mapping):
         return
     if isinstance(dataset.get('dataset'), Mapping):
-        yield from _check_class_count(dataset['dataset'], num_classes, f'{path}.dataset', task)
+        yield from _check_class_count(dataset['dataset'], num_classes, f'{path}.dataset', head, task)
     classes = dataset.get('classes')
     try:
         declared = find_signature(dataset.get('type'), DATASETS.of(task)).declared
@@ -81,7 +107,7 @@ def _check_class_count(dataset: Any, num_classes: int, path: str, task: str | No
     known = len(classes) if isinstance(classes, (list, tuple)) else None if classes else _declared_count(declared)
     if known is not None and known != num_classes:
         message = f'the head has {num_classes} classes, but {dataset.get("type")} at {path} has {known}.'
-        yield Finding('class-count', message, 'model.head.num_classes', str(known))
+        yield Finding('class-count', message, f'{head}.num_classes', str(known))
 
 
 def _declared_count(declared: Mapping[str, Any]) -> int | None:
@@ -92,23 +118,27 @@ def _declared_count(declared: Mapping[str, Any]) -> int | None:
 def check_files(values: Mapping[str, Any]) -> Iterator[Finding]:
     """Values that name a file or folder which does not exist."""
     for name in ('model', 'load_from', 'resume_from'):
-        yield from _missing_files(values.get(name), name)
+        yield from _missing_files(values.get(name), name, name)
     data = values.get('data')
     if isinstance(data, Mapping):
         for split in ('train', 'val', 'test'):
             yield from _missing_files(data.get(split), f'data.{split}')
 
 
-def _missing_files(value: Any, path: str) -> Iterator[Finding]:
+def _missing_files(value: Any, path: str, key: str = '', root: str | None = None) -> Iterator[Finding]:
+    """Walks a node; ``key`` is its name without the places in lists, ``root`` the folder of a data set's paths."""
     if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _missing_files(item, f'{path}.{key}')
+        own_root = value.get('data_root') if isinstance(value.get('data_root'), str) else None
+        for name, item in value.items():
+            yield from _missing_files(item, f'{path}.{name}', str(name), own_root)
     elif isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
-            yield from _missing_files(item, f'{path}.{i}')
-    elif isinstance(value, str) and value and path.rpartition('.')[2] in FILE_KEYS and not file_exists(value):
-        message = missing_weights(value) if '://' in value else f'{value} does not exist.'
-        yield Finding('missing-file', message, path)
+            yield from _missing_files(item, f'{path}.{i}', key if key in ROOTED_KEYS else '', root)
+    elif isinstance(value, str) and value and key in FILE_KEYS | ROOTED_KEYS:
+        file = str(Path(root) / value) if root and key in ROOTED_KEYS else value
+        if not file_exists(file):
+            message = missing_weights(file) if '://' in file else f'{file} does not exist.'
+            yield Finding('missing-file', message, path)
 
 
 def file_exists(value: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -28,8 +30,12 @@ def parse_option(text: str) -> tuple[str, Any]:
 def parse_value(text: str) -> Any:
     """The value of an option: int, float, bool, None, list ``a,b`` or ``[a,b]``, tuple ``(a,b)``, else a string.
 
-    Quotes keep a string a string: ``'"1,2"'`` is ``'1,2'``.
+    Quotes keep a string a string: ``'"1,2"'`` is ``'1,2'``. What begins with a bracket and is a Python literal, such as
+    ``[{'type': 'Resize'}]``, is that.
     """
+    if text.lstrip()[:1] in ('[', '(', '{'):
+        with contextlib.suppress(ValueError, SyntaxError):
+            return ast.literal_eval(text.strip())
     parser = _Parser(text.strip())
     items = [parser.item()]
     is_list = False

@@ -48,6 +48,10 @@ class DataConfig(LoaderConfig):
     """Loader values for evaluation; ``workflow`` validation uses them too."""
     test_dataloader: Node = field(default_factory=dict)
     """Loader values for testing."""
+    check_annotations: bool = True
+    """Look at some of the annotations before training, and report what does not fit the classes or the images."""
+    val_loss_pipeline: Sequence[Node] | None = None
+    """Pipeline of the samples for validation losses; by default that of ``data.train``."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +80,16 @@ class EvaluationConfig:
     """Name, node or list of metrics; the task has a default."""
     metric_options: Node = field(default_factory=dict)
     """Options of the metrics: ``dict(topk=(1, 5))``."""
-    save_best: str | bool | None = None
-    """Metric whose best checkpoint is kept; ``'auto'`` takes the first."""
-    rule: Literal['greater', 'less'] | None = None
-    """Whether more is better; by default told from the metric's name."""
+    save_best: str | bool | Sequence[str] | None = None
+    """Metric whose best checkpoint is kept, or several; ``'auto'`` takes the first."""
+    rule: Literal['greater', 'less'] | Sequence[str] | None = None
+    """Whether more is better, one word or one for each of ``save_best``; by default told from the metric's name."""
+    greater_keys: Sequence[str] | None = None
+    """Parts of names of metrics of which more is better, besides the usual ones."""
+    less_keys: Sequence[str] | None = None
+    """Parts of names of metrics of which less is better, besides the usual ones."""
+    loss: bool = False
+    """Whether the validation loss is computed too and logged beside the metrics, as ``loss``."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,16 @@ class LogConfig:
 
 
 @dataclass(frozen=True)
+class AutoScaleLrConfig:
+    """A learning rate that was made for another batch size."""
+
+    base_batch_size: int | None = None
+    """Samples of all processes in one step that ``optimizer.lr`` was made for."""
+    enable: bool = False
+    """Whether it is scaled; ``--auto-scale-lr`` sets it."""
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """A whole run, checked. Field names are those of config files."""
 
@@ -101,11 +121,36 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     """Data sets and loaders."""
     optimizer: Node | None = None
-    """A node of OPTIMIZERS, with ``constructor`` and ``paramwise_cfg``."""
-    optimizer_config: Node = field(default_factory=dict)
-    """How a loss becomes an update: arguments of OptimizerHook, or the node of another hook."""
-    lr_config: Node | None = None
-    """Schedule of the learning rate: ``policy``, warm-up, ``by_epoch``."""
+    """A node of OPTIMIZERS, with ``constructor`` and ``paramwise_cfg``; or such nodes by part of the model."""
+    optimizer_config: Node | None = field(default_factory=dict)
+    """How a loss becomes an update: arguments of OptimizerHook, or the node of another hook; None for a model that
+    updates itself in ``train_step``."""
+    lr_config: Node | Sequence[Node] | None = None
+    """Schedule of the learning rate: ``policy``, warm-up, ``by_epoch``; or a list of schedules with their spans."""
+    momentum_config: Node | Sequence[Node] | None = None
+    """The same for the momentum (the first beta of Adam and its relatives)."""
+    weight_decay_config: Sequence[Node] | None = None
+    """A list of schedules of the weight decay."""
+    precision: Literal['fp32', 'bf16', 'fp16'] = 'fp32'
+    """What the forward pass computes in; weights stay float32."""
+    fp16: Node | None = None
+    """Older spelling of ``precision = 'fp16'``: ``dict(loss_scale=512.)``, ``'dynamic'`` or GradScaler's arguments."""
+    compile: bool | Node = False
+    """Compile the training step with :func:`torch.compile`; a dict holds its arguments."""
+    channels_last: bool = False
+    """Keep images and weights of convolutions in the memory order that GPUs prefer."""
+    activation_checkpointing: bool | Sequence[str] = False
+    """Compute activations again in the backward pass instead of keeping them: of every stage, or of these modules."""
+    sync_bn: bool = False
+    """Share the statistics of batch norm layers between processes."""
+    ema: Node | None = None
+    """Average the weights and evaluate the average: arguments of EMAHook."""
+    auto_scale_lr: AutoScaleLrConfig | None = None
+    """Scale the learning rate with the batch size of all processes."""
+    strategy: Literal['ddp', 'fsdp'] = 'ddp'
+    """How several processes share the work: copies of the model, or shards of it, whose checkpoints are folders."""
+    launcher: Literal['none', 'pytorch', 'slurm'] | None = None
+    """Who started the processes; by default told from the environment."""
     runner: RunnerConfig | None = None
     """Kind and length of training."""
     total_epochs: int | None = None
@@ -117,7 +162,8 @@ class RunConfig:
     evaluation: EvaluationConfig | None = None
     """Evaluation during training; None evaluates once an epoch with the task's default metric."""
     checkpoint_config: Node | None = field(default_factory=lambda: dict(interval=1))
-    """When checkpoints are written: arguments of CheckpointHook; None writes none."""
+    """When checkpoints are written, files ``epoch_N.pth`` (shards: folders ``epoch_N``): arguments of CheckpointHook;
+    None writes none."""
     log_config: LogConfig | None = field(default_factory=LogConfig)
     """Logging."""
     custom_hooks: Sequence[Node] = ()
@@ -143,7 +189,7 @@ class RunConfig:
     log_level: str = 'INFO'
     """Lowest level of messages that are shown."""
     dist_params: Node = field(default_factory=dict)
-    """Kept from older configs; training on several devices is not built yet."""
+    """Arguments of :func:`torch.distributed.init_process_group`: ``dict(backend='nccl')``."""
     cudnn_benchmark: bool = False
     """Let cuDNN try its algorithms on the first batch."""
     opencv_num_threads: int = 0
@@ -151,23 +197,17 @@ class RunConfig:
     mp_start_method: Literal['fork', 'spawn', 'forkserver'] | None = None
     """How worker processes start; by default the system's way."""
     find_unused_parameters: bool = False
-    """Kept from older configs; training on several devices is not built yet."""
+    """Let parameters take no part in a loss when several processes train."""
     gpu_ids: Sequence[int] | None = None
     """Kept from older configs; ``device`` decides."""
 
-
-UNSUPPORTED = {
-    'fp16': 'mixed precision is not built yet; remove the line to train in float32',
-    'momentum_config': 'schedules of the momentum are not built yet; remove the line to keep it fixed',
-    'precision': 'mixed precision is not built yet; remove the line to train in float32',
-}
-"""Words of the vocabulary that nothing here obeys yet, with what to do about it."""
 
 SECTIONS: dict[str, type[Any]] = {
     'data': DataConfig,
     'runner': RunnerConfig,
     'evaluation': EvaluationConfig,
     'log_config': LogConfig,
+    'auto_scale_lr': AutoScaleLrConfig,
 }
 """Fields whose content is a dataclass of its own."""
 
@@ -179,7 +219,7 @@ def fields_of(section: type[Any]) -> dict[str, dataclasses.Field[Any]]:
 
 def vocabulary() -> frozenset[str]:
     """All top-level names that mean something."""
-    return frozenset(fields_of(RunConfig)) | UNSUPPORTED.keys()
+    return frozenset(fields_of(RunConfig))
 
 
 def to_run_config(values: Mapping[str, Any]) -> RunConfig:
@@ -197,6 +237,6 @@ def to_run_config(values: Mapping[str, Any]) -> RunConfig:
 def _section(name: str, value: Any) -> Any:
     if name in SECTIONS and isinstance(value, Mapping):
         return SECTIONS[name](**value)
-    if value is None and name in ('optimizer_config', 'dist_params'):
+    if value is None and name == 'dist_params':
         return {}
     return value

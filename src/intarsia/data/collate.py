@@ -12,11 +12,14 @@ import torch
 def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Join samples key by key: tensors, arrays and numbers are stacked, everything else becomes a list.
 
+    Several versions of an image, as test-time augmentation makes them, come as lists of equal length: the first ones
+    are joined with each other, the second ones, and so on. A single version is joined as if it were no list.
+
     Args:
         samples: Dicts with equal keys.
 
     Returns:
-        A dict of tensors with a leading batch axis, and lists.
+        A dict of tensors with a leading batch axis, and lists; of augmented images lists of tensors.
 
     Raises:
         ValueError: Samples differ in their keys, or in the shape of what is to be stacked.
@@ -30,6 +33,9 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _join(key: str, values: list[Any]) -> Any:
     first = values[0]
+    if isinstance(first, list) and first and all(isinstance(each, list) and len(each) == len(first) for each in values):
+        versions = [_join(key, list(each)) for each in zip(*values, strict=True)]
+        return versions[0] if len(versions) == 1 else versions
     if isinstance(first, np.ndarray):
         values = [torch.from_numpy(np.ascontiguousarray(v)) for v in values]
         first = values[0]

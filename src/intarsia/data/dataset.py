@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,20 @@ class AnnotationTable(Sequence[dict[str, Any]]):
             raise IndexError(index)
         start, end = self._ends[index : index + 2].tolist()
         return pickle.loads(self._bytes[start:end].numpy().tobytes())
+
+
+def read_class_names(classes: str | Sequence[str]) -> list[str]:
+    """Class names as they are, or from a file with one a line.
+
+    Raises:
+        DataError: There is no such file.
+    """
+    if not isinstance(classes, str):
+        return list(classes)
+    file = Path(classes).expanduser()
+    if not file.is_file():
+        raise DataError(f'classes: there is no file {file.absolute()}; it should hold one class name a line')
+    return [line.strip() for line in file.read_text(encoding='utf-8').splitlines() if line.strip()]
 
 
 class BaseDataset(torch.utils.data.Dataset[Results]):

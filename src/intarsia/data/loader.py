@@ -111,6 +111,11 @@ class Loader:
         """Samples of a full batch."""
         return self._keys.batch_size
 
+    @property
+    def world_size(self) -> int:
+        """Processes that share the samples."""
+        return self.sampler.world_size
+
     def start(self, epoch: int, first: int = 0) -> None:
         """Make the next iteration that of ``epoch``, beginning with batch number ``first``."""
         self._keys.epoch, self._keys.first = epoch, first

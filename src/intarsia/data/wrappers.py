@@ -27,6 +27,13 @@ class DatasetWrapper(torch.utils.data.Dataset[Any]):
 
     takes_sample_key = True
     CLASSES: Sequence[str] | None = None
+    PALETTE: Sequence[Sequence[int]] | None = None
+
+    def adopt(self, dataset: Any) -> None:
+        """Take over what holds for all samples of an inner data set: names and colours of classes, ignored labels."""
+        for name in ('CLASSES', 'PALETTE', 'ignore_index', 'reduce_zero_label'):
+            if hasattr(dataset, name):
+                setattr(self, name, getattr(dataset, name))
 
     def locate(self, index: int) -> tuple[Any, int]:
         """The inner data set that holds a sample, and its index there."""
@@ -42,6 +49,11 @@ class DatasetWrapper(torch.utils.data.Dataset[Any]):
         dataset, index = self.locate(key.index)
         sample = dataset[key._replace(index=index) if getattr(dataset, 'takes_sample_key', False) else index]
         return {**sample, 'sample_idx': key.index} if isinstance(sample, Mapping) else sample
+
+    def get_gt_seg_map_by_idx(self, index: int) -> np.ndarray:
+        """Mask of a sample, ``(H, W)``."""
+        dataset, inner = self.locate(index)
+        return dataset.get_gt_seg_map_by_idx(inner)
 
     def get_cat_ids(self, index: int) -> list[int]:
         """Classes of a sample."""
@@ -69,7 +81,7 @@ class RepeatDataset(DatasetWrapper):
             raise ValueError(f'times must be at least 1, not {times}')
         self.dataset = _built(dataset)
         self.times = times
-        self.CLASSES = getattr(self.dataset, 'CLASSES', None)
+        self.adopt(self.dataset)
 
     def __len__(self) -> int:
         return self.times * len(self.dataset)
@@ -97,6 +109,7 @@ class ConcatDataset(DatasetWrapper):
         named = {tuple(d.CLASSES) for d in self.datasets if getattr(d, 'CLASSES', None) is not None}
         if len(named) > 1:
             raise ValueError(f'the data sets have different classes: {" and ".join(str(list(n)[:5]) for n in named)}')
+        self.adopt(self.datasets[0])
         self.CLASSES = next(iter(named), None)
         self._ends = np.cumsum([len(d) for d in self.datasets]).tolist()
 
@@ -124,7 +137,7 @@ class ClassBalancedDataset(DatasetWrapper):
     def __init__(self, dataset: Any, oversample_thr: float) -> None:
         self.dataset = _built(dataset)
         self.oversample_thr = oversample_thr
-        self.CLASSES = getattr(self.dataset, 'CLASSES', None)
+        self.adopt(self.dataset)
         shown = [set(self.dataset.get_cat_ids(i)) for i in range(len(self.dataset))]
         counts = Counter(c for classes in shown for c in classes)
         factor = {c: max(1.0, math.sqrt(oversample_thr / (n / len(shown)))) for c, n in counts.items()}

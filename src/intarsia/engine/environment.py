@@ -37,14 +37,21 @@ def environment() -> dict[str, Any]:
     }
 
 
-def pick_device(wanted: str | None) -> torch.device:
+def pick_device(wanted: str | None, local_rank: int = 0) -> torch.device:
     """The device asked for, or the best there is.
+
+    Args:
+        wanted: ``'cpu'``, ``'cuda'``, ``'cuda:1'``; None takes a GPU if there is one.
+        local_rank: Number of this process on its machine: the GPU that is taken when none is named.
 
     Raises:
         ConfigError: There is no such device here.
     """
     if wanted is None:
-        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+        wanted = 'cuda' if torch.cuda.is_available() else 'cpu'
+    if wanted == 'cuda' and torch.cuda.is_available():
+        torch.cuda.set_device(local_rank % torch.cuda.device_count())
+        return torch.device('cuda', torch.cuda.current_device())
     try:
         device = torch.device(wanted)
         torch.empty(0, device=device)

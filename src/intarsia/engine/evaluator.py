@@ -36,6 +36,10 @@ class Evaluator(Protocol):
         """
         ...
 
+    def table(self) -> str:
+        """The metrics of every class as text for people; empty if :meth:`compute` says it all."""
+        ...
+
     def state(self) -> Any:
         """What was counted: arrays in plain containers, which can be pickled and sent to another process."""
         ...

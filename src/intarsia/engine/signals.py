@@ -9,10 +9,17 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from intarsia.engine.distributed import gather
+from intarsia.engine.hook import Hook
+from intarsia.engine.priority import Priority
+
 if TYPE_CHECKING:
     from intarsia.engine.runner import BaseRunner
 
 STOPPING = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGUSR1') if hasattr(signal, name))
+
+AGREE_INTERVAL = 10
+"""Iterations after which processes that train together tell each other whether to stop."""
 
 
 class StopRequest:
@@ -22,6 +29,25 @@ class StopRequest:
         self.signal: int | None = None
 
 
+class StopTogetherHook(Hook):
+    """Processes receive a signal at different moments; they stop after the same iteration. Seat LOWEST.
+
+    Args:
+        request: Of this process; it takes over that of another.
+    """
+
+    def __init__(self, request: StopRequest) -> None:
+        self.request = request
+
+    def after_train_iter(self, runner: BaseRunner) -> None:
+        """Ask the others now and then."""
+        if self.every_n_iters(runner, AGREE_INTERVAL):
+            signals = [number for number in gather(self.request.signal) if number is not None]
+            if signals:
+                self.request.signal = signals[0]
+                runner.request_stop()
+
+
 @contextlib.contextmanager
 def stop_on_signals(runner: BaseRunner) -> Iterator[StopRequest]:
     """Let the first of SIGTERM, SIGINT and SIGUSR1 end ``runner`` after the running iteration.
@@ -29,14 +55,17 @@ def stop_on_signals(runner: BaseRunner) -> Iterator[StopRequest]:
     A second one acts as usual. Outside the main thread, where signals cannot be caught, nothing changes.
     """
     request = StopRequest()
+    if runner.world_size > 1:
+        runner.register_hook(StopTogetherHook(request), Priority.LOWEST)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        runner.logger.warning(f'{signal.Signals(number).name}: stopping after this iteration')
+        runner.logger.warning(f'{signal.Signals(number).name}: stopping soon')
         request.signal = number
-        runner.request_stop()
+        if runner.world_size == 1:
+            runner.request_stop()
         signal.signal(number, previous[number])
 
     previous = {number: signal.signal(number, handle) for number in STOPPING}

@@ -38,6 +38,8 @@ def find_weights(name: PathLike) -> Path:
     text = os.fspath(name)
     if '://' not in text:
         path = Path(text).expanduser()
+        if path.is_dir():
+            raise CheckpointError(f'{path} is a folder; intarsia checkpoint merge {path} FILE.pth makes it a file')
         if not path.is_file():
             raise CheckpointError(f'there is no checkpoint {path.absolute()}')
         return path
@@ -190,9 +192,9 @@ def load_state_dict(
         What was loaded and what was not.
 
     Raises:
-        CheckpointError: ``strict``, and keys are missing, unexpected or of another shape.
+        CheckpointError: ``strict``, and keys are missing, unexpected or of another shape; or nothing fits at all.
     """
-    state = _after_hooks(module, _select(state, prefix, revise_keys))
+    state = _after_hooks(module, _without_averages(_select(state, prefix, revise_keys)))
     expected = module.state_dict()
     fitting = {k: v for k, v in state.items() if k in expected and _shape(v) == _shape(expected[k])}
     report = LoadReport(
@@ -203,9 +205,9 @@ def load_state_dict(
             (k, _shape(v), _shape(expected[k])) for k, v in state.items() if k in expected and k not in fitting
         ),
     )
-    if strict and not report.complete:
+    if (strict and not report.complete) or (expected and not fitting):
         raise CheckpointError(f'the weights do not fit {type(module).__name__}: {report}')
-    module.load_state_dict(fitting, strict=False)
+    module.load_state_dict({k: _placed_like(v, expected[k]) for k, v in fitting.items()}, strict=False)
     return report
 
 
@@ -223,12 +225,27 @@ def _select(
     return {key[len(start) :]: value for key, value in revised.items() if key.startswith(start)}
 
 
+def _without_averages(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without the buffers in which MMCV 1 kept trained weights beside their averages: ``ema_`` and a key's name."""
+    doubled = {f'ema_{key.replace(".", "_")}' for key in state}
+    return {key: value for key, value in state.items() if key not in doubled}
+
+
 def _after_hooks(module: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state as the ``load_state_dict`` pre-hooks of all submodules leave it, so that the report speaks of that."""
     for name, child in module.named_modules():
         for hook in child._load_state_dict_pre_hooks.values():
             hook(state, f'{name}.' if name else '', {}, True, [], [], [])
     return state
+
+
+def _placed_like(value: Any, expected: Any) -> Any:
+    """A whole tensor as shards, if those are expected."""
+    if not hasattr(expected, 'placements') or hasattr(value, 'placements'):
+        return value
+    from torch.distributed.tensor import distribute_tensor  # here, for few need it
+
+    return distribute_tensor(value, expected.device_mesh, expected.placements)
 
 
 def _shape(value: Tensor) -> tuple[int, ...]:

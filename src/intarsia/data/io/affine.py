@@ -33,6 +33,7 @@ def rotate(
     scale: float = 1.0,
     border: Color = (0, 0, 0),
     interpolation: str = 'bilinear',
+    auto_bound: bool = False,
 ) -> Array:
     """Rotate an image.
 
@@ -43,10 +44,17 @@ def rotate(
         scale: Zoom about the centre.
         border: Colour of what comes from outside, by channel.
         interpolation: A name OpenCV has, see :data:`intarsia.data.io.geometry.INTERPOLATIONS`.
+        auto_bound: Make the frame as large as the whole rotated image needs; otherwise it stays, and cuts corners off.
     """
     height, width = img.shape[:2]
     middle = center if center is not None else ((width - 1) * 0.5, (height - 1) * 0.5)
-    return _warp(img, cv2.getRotationMatrix2D(middle, -angle, scale), border, interpolation)
+    matrix = cv2.getRotationMatrix2D(middle, -angle, scale)
+    if not auto_bound:
+        return _warp(img, matrix, border, interpolation)
+    cos, sin = np.abs(matrix[0, :2])
+    new_width, new_height = height * sin + width * cos, height * cos + width * sin
+    matrix[:, 2] += (new_width - width) * 0.5, (new_height - height) * 0.5
+    return _warp(img, matrix, border, interpolation, (round(new_height), round(new_width)))
 
 
 def shear(
@@ -75,10 +83,10 @@ def translate(
     return _warp(img, matrix, border, interpolation)
 
 
-def _warp(img: Array, matrix: Array, border: Color, interpolation: str) -> Array:
-    """Put each pixel where ``matrix`` ``(2, 3)`` says."""
+def _warp(img: Array, matrix: Array, border: Color, interpolation: str, size: tuple[int, ...] | None = None) -> Array:
+    """Put each pixel where ``matrix`` ``(2, 3)`` says, in a frame of ``size`` ``(height, width)``."""
     code = interpolation_code(interpolation)
-    size = img.shape[:2]
+    size = size or img.shape[:2]
     nearest = code == cv2.INTER_NEAREST
     dropped = FRACTION_BITS if nearest else FRACTION_BITS - SUBPIXEL_BITS
     x, y = (_coordinates(size, row, dropped) for row in _inverse(matrix.astype(np.float64)))
@@ -92,7 +100,7 @@ def _warp(img: Array, matrix: Array, border: Color, interpolation: str) -> Array
     whole = (y << 16 | (x & 0xFFFF)).astype('<i4').view('<i2').reshape(*size, 2)
     code = cv2.INTER_LINEAR if code == cv2.INTER_AREA else code
     warped = cv2.remap(img, whole, weights, code, borderValue=tuple(border))  # type: ignore[arg-type]
-    return warped.reshape(img.shape)
+    return warped.reshape(*size, *img.shape[2:])
 
 
 def _inverse(matrix: Array) -> tuple[tuple[float, float, float], tuple[float, float, float]]:

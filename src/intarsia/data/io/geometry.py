@@ -77,7 +77,7 @@ def resize(img: Array, size: Size, interpolation: str = 'bilinear', backend: Bac
     return np.array(Image.fromarray(img).resize((width, height), Image.Resampling(code)))
 
 
-def rescale_size(size: Size, scale: float | Sequence[int]) -> tuple[Size, float]:
+def rescale_size(size: Size, scale: float | Sequence[float]) -> tuple[Size, float]:
     """The size of an image after scaling with its aspect ratio kept.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,11 +30,15 @@ COLOR_TYPES: dict[str, int] = {
 """What an image becomes, and the flag OpenCV has for it. EXIF rotation is applied unless the name says otherwise."""
 
 
+BACKENDS = ('cv2', 'pillow', 'tifffile')
+"""Libraries that decode. The last one is the extra ``tiff``, for TIFF files that the others cannot hold."""
+
+
 def read_image(
     source: Source,
     color_type: ColorType = 'color',
     channel_order: Literal['bgr', 'rgb'] = 'bgr',
-    backend: Literal['cv2', 'pillow'] = 'cv2',
+    backend: Literal['cv2', 'pillow', 'tifffile'] = 'cv2',
 ) -> Array:
     """Read an image file, or decode one that is in memory.
 
@@ -42,21 +47,22 @@ def read_image(
         color_type: ``'color'`` (three channels), ``'grayscale'`` (none), ``'unchanged'`` (as stored, with alpha and
             depth, unrotated); the first two turn the image upright by its EXIF tag, ``*_ignore_orientation`` do not.
         channel_order: Of colour images.
-        backend: Which library decodes. Only lossy formats differ, by a grey level or two.
+        backend: Which library decodes. Of colours, only lossy formats differ, by a grey level or two; palette images
+            ``'unchanged'`` are colours for cv2, palette indices for Pillow. ``'tifffile'`` gives what is stored.
 
     Returns:
-        ``(H, W, 3)`` or ``(H, W)``, uint8 (``'unchanged'`` may give more channels and uint16).
+        ``(H, W, 3)`` or ``(H, W)``, uint8 (``'unchanged'`` and tifffile may give more channels and other dtypes).
 
     Raises:
         DataError: The file is missing, or is not a complete image; the message names it.
+        ImportError: The backend is not installed.
         ValueError: An unknown word.
     """
     _require('color_type', color_type, COLOR_TYPES)
     _require('channel_order', channel_order, ('bgr', 'rgb'))
-    _require('backend', backend, ('cv2', 'pillow'))
+    _require('backend', backend, BACKENDS)
     content, name = _content_of(source)
-    decode = _decode_cv2 if backend == 'cv2' else _decode_pillow
-    img = decode(content, color_type) if content.size else None
+    img = _DECODERS[backend](content, color_type) if content.size else None
     if img is None:
         raise DataError(f'{name} ({content.size} bytes) cannot be decoded: it is broken, or not an image')
     return swap_red_blue(img) if channel_order == 'rgb' else img
@@ -101,7 +107,7 @@ def _decode_cv2(content: NDArray[np.uint8], color_type: str) -> Array | None:
 
 def _decode_pillow(content: NDArray[np.uint8], color_type: str) -> Array | None:
     try:
-        picture: Image.Image = Image.open(io.BytesIO(content.tobytes()))
+        picture: Image.Image = Image.open(io.BytesIO(content.data))
         if color_type in ('color', 'grayscale'):
             picture = ImageOps.exif_transpose(picture)
         if color_type != 'unchanged':
@@ -110,6 +116,24 @@ def _decode_pillow(content: NDArray[np.uint8], color_type: str) -> Array | None:
     except (UnidentifiedImageError, OSError, SyntaxError):
         return None
     return swap_red_blue(img)
+
+
+def _decode_tifffile(content: NDArray[np.uint8], color_type: str) -> Array | None:
+    try:
+        import tifffile
+    except ImportError as error:
+        raise ImportError("imdecode_backend='tifffile' needs: pip install 'intarsia[tiff]'") from error
+    try:
+        return tifffile.imread(io.BytesIO(content.data))
+    except (tifffile.TiffFileError, OSError, ValueError):
+        return None
+
+
+_DECODERS: dict[str, Callable[[NDArray[np.uint8], str], Array | None]] = {
+    'cv2': _decode_cv2,
+    'pillow': _decode_pillow,
+    'tifffile': _decode_tifffile,
+}
 
 
 def _require(what: str, word: str, known: Any) -> None:

@@ -19,7 +19,7 @@ class ImageTransform(Transform):
     """A step that makes an image of each image of the sample.
 
     The step first draws, then applies what it drew to ``results['img']`` (or to every field that
-    ``results['img_fields']`` names), and notes the new ``img_shape``.
+    ``results['img_fields']`` names), and notes an ``img_shape`` that changes.
     """
 
     apply: Callable[..., Array]
@@ -34,15 +34,29 @@ class ImageTransform(Transform):
         """
         return {}
 
+    def draw_for(self, results: Results, rng: np.random.Generator) -> Drawn | None:
+        """:meth:`draw` for the first image; a step that looks at more of the sample overrides this."""
+        return self.draw(rng, results[_fields(results)[0]])
+
+    def change(self, results: Results, drawn: Drawn) -> Results:
+        """Apply what was drawn to every image."""
+        fields = _fields(results)
+        before = results[fields[0]].shape
+        for field in fields:
+            results[field] = self.apply(results[field], **drawn)
+        after = results[fields[0]].shape
+        if after != before or 'img_shape' not in results:
+            results['img_shape'] = after
+        return results
+
     def __call__(self, results: Results, rng: np.random.Generator) -> Results:
         """Draw once, apply to every image."""
-        fields = results.get('img_fields') or ('img',)
-        drawn = self.draw(rng, results[fields[0]])
-        if drawn is not None:
-            for field in fields:
-                results[field] = self.apply(results[field], **drawn)
-            results['img_shape'] = results[fields[0]].shape
-        return results
+        drawn = self.draw_for(results, rng)
+        return results if drawn is None else self.change(results, drawn)
+
+
+def _fields(results: Results) -> Sequence[str]:
+    return results.get('img_fields') or ('img',)
 
 
 class Operation(ImageTransform):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from intarsia.core.registries import TRANSFORMS
-from intarsia.data.io.image import COLOR_TYPES, ColorType, read_image
+from intarsia.data.io.image import BACKENDS, COLOR_TYPES, ColorType, read_image
 from intarsia.data.transforms.image_transform import require_choice
 from intarsia.data.transforms.transform import Results, Transform
 
@@ -19,13 +19,14 @@ class LoadImageFromFile(Transform):
     """Read the image of a sample.
 
     The sample names it by ``img_prefix`` (a folder, or None) and ``img_info['filename']``, or by ``img_path``.
-    Sets ``img``, ``img_shape``, ``ori_shape``, ``filename`` (the path), ``ori_filename`` (without the folder) and an
-    ``img_norm_cfg`` that says that nothing was normalized.
+    Sets ``img``, its ``img_shape``, ``ori_shape`` and ``pad_shape``, ``filename`` (the path), ``ori_filename`` (without
+    the folder), the ``scale_factor`` 1.0, and an ``img_norm_cfg`` that says that nothing was normalized.
 
     Args:
         to_float32: Convert the image to float32.
         color_type: What the image becomes; see :func:`intarsia.data.io.image.read_image`.
-        imdecode_backend: Which library decodes, ``'cv2'`` or ``'pillow'``.
+        imdecode_backend: Which library decodes, ``'cv2'``, ``'pillow'`` or ``'tifffile'`` (TIFF with any number of
+            channels and any depth, as stored).
         file_client_args: ``dict(backend='disk')`` or None; files are read from disk.
     """
 
@@ -35,14 +36,13 @@ class LoadImageFromFile(Transform):
         color_type: Literal[
             'color', 'grayscale', 'unchanged', 'color_ignore_orientation', 'grayscale_ignore_orientation'
         ] = 'color',
-        imdecode_backend: Literal['cv2', 'pillow'] = 'cv2',
+        imdecode_backend: Literal['cv2', 'pillow', 'tifffile'] = 'cv2',
         file_client_args: Mapping[str, Any] | None = None,
     ) -> None:
         self.to_float32 = to_float32
         self.color_type: ColorType = require_choice('color_type', color_type, COLOR_TYPES)
-        self.imdecode_backend: Any = require_choice('imdecode_backend', imdecode_backend, ('cv2', 'pillow'))
-        backend = (file_client_args or {}).get('backend', 'disk')
-        require_choice("file_client_args['backend']", backend, ('disk', 'local'))
+        self.imdecode_backend: Any = require_choice('imdecode_backend', imdecode_backend, BACKENDS)
+        require_disk(file_client_args)
 
     def __call__(self, results: Results, rng: np.random.Generator) -> Results:
         """Read; nothing is drawn."""
@@ -61,6 +61,8 @@ class LoadImageFromFile(Transform):
             img=img,
             img_shape=img.shape,
             ori_shape=img.shape,
+            pad_shape=img.shape,
+            scale_factor=1.0,
             img_norm_cfg={
                 'mean': np.zeros(channels, np.float32),
                 'std': np.ones(channels, np.float32),
@@ -68,3 +70,13 @@ class LoadImageFromFile(Transform):
             },
         )
         return results
+
+
+def require_disk(file_client_args: Mapping[str, Any] | None) -> None:
+    """Check that a ``file_client_args`` means files on disk.
+
+    Raises:
+        ValueError: It names another backend.
+    """
+    backend = (file_client_args or {}).get('backend', 'disk')
+    require_choice("file_client_args['backend']", backend, ('disk', 'local'))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +11,11 @@ import torch
 
 from intarsia.core.errors import CheckpointError
 from intarsia.core.version import __version__
-from intarsia.nn.weights import load_state_dict, read_checkpoint
+from intarsia.engine.stage import Stage
+from intarsia.nn.weights import load_state_dict
 
 if TYPE_CHECKING:
     from intarsia.engine.runner import BaseRunner
-
-LATEST = 'latest.pth'
 
 
 def save_run_state(runner: BaseRunner, file: Path, save_optimizer: bool = True, link_latest: bool = True) -> Path:
@@ -25,9 +23,9 @@ def save_run_state(runner: BaseRunner, file: Path, save_optimizer: bool = True, 
 
     Args:
         runner: The run.
-        file: Where to. It appears whole or not at all.
+        file: Where to; a strategy that shards makes a folder of it. It appears whole or not at all.
         save_optimizer: Whether the optimizer's state goes along; a run can only be resumed with it.
-        link_latest: Whether ``latest.pth`` beside it points to it.
+        link_latest: Whether ``latest.pth`` (``latest`` for a folder) beside it points to it.
     """
     progress = runner.progress
     meta = {
@@ -39,14 +37,19 @@ def save_run_state(runner: BaseRunner, file: Path, save_optimizer: bool = True, 
         'intarsia_version': __version__,
         'time': time.asctime(),
     }
-    content: dict[str, Any] = {'meta': meta, 'state_dict': _cpu(runner.model.state_dict())}
+    content: dict[str, Any] = {'meta': meta, 'state_dict': runner.strategy.model_state()}
     if save_optimizer and isinstance(runner.optimizer, dict):
         content['optimizer'] = {name: each.state_dict() for name, each in runner.optimizer.items()}
     elif save_optimizer and isinstance(runner.optimizer, torch.optim.Optimizer):
         content['optimizer'] = runner.optimizer.state_dict()
-    write_atomically(content, file)
-    if link_latest:
-        _link(file.parent / LATEST, file.name)
+    if save_optimizer:
+        content['hooks'] = runner.hook_list.state_dict()
+    if save_optimizer and progress.inner_iter:
+        content['log_buffer'] = runner.log_buffer.state_dict()
+    runner.checkpoint = content
+    runner.hook_list.call(Stage.BEFORE_SAVE_CHECKPOINT, runner)
+    runner.strategy.write_checkpoint(runner.checkpoint, file, link_latest)
+    runner.checkpoint = {}
     return file
 
 
@@ -56,7 +59,7 @@ def load_run_state(runner: BaseRunner, file: Path, resume_optimizer: bool = True
     Raises:
         CheckpointError: The file is missing or broken, does not fit, or holds weights only.
     """
-    content = read_checkpoint(file, map_location='cpu')
+    content = runner.strategy.read_checkpoint(file)
     meta = content.get('meta', {})
     if 'state_dict' not in content or 'iter' not in meta:
         raise CheckpointError(f'{file} holds weights only; use load_from instead of resume_from.')
@@ -68,6 +71,11 @@ def load_run_state(runner: BaseRunner, file: Path, resume_optimizer: bool = True
     runner.epoch, runner.iter = int(meta.get('epoch', 0)), int(meta['iter'])
     runner.inner_iter = int(meta.get('inner_iter', 0))
     runner.meta['hook_msgs'] = dict(meta.get('hook_msgs', {}))
+    runner.hook_list.load_state_dict(content.get('hooks', {}))
+    runner.log_buffer.load_state_dict(content.get('log_buffer', {}))
+    runner.checkpoint = content
+    runner.hook_list.call(Stage.AFTER_LOAD_CHECKPOINT, runner)
+    runner.checkpoint = {}
     runner.logger.info(f'resumed {file}: epoch {runner.epoch}, iteration {runner.iter}')
 
 
@@ -80,41 +88,3 @@ def _load_optimizer(optimizer: Any, state: Mapping[str, Any], file: Path) -> Non
             optimizer.load_state_dict(dict(state))
     except (KeyError, ValueError) as error:
         raise CheckpointError(f'the optimizer in {file} does not fit: {error}') from error
-
-
-def write_atomically(content: Any, file: Path) -> None:
-    """``torch.save`` to a temporary name beside ``file``, synced to disk, then renamed to it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    for left_by_a_killed_run in file.parent.glob(f'.{file.name}.*.tmp'):
-        left_by_a_killed_run.unlink(missing_ok=True)
-    temporary = file.with_name(f'.{file.name}.{os.getpid()}.tmp')
-    try:
-        with temporary.open('wb') as stream:
-            torch.save(content, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _link(link: Path, target: str) -> None:
-    temporary = link.with_name(f'.{link.name}.{os.getpid()}')
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    temporary.replace(link)
-
-
-def _cpu(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v.detach().cpu() if isinstance(v, torch.Tensor) else v for k, v in state.items()}
-
-
-def find_newest(work_dir: Path) -> Path | None:
-    """The newest intact ``epoch_N.pth`` or ``iter_N.pth`` of a work directory, by its iteration."""
-    candidates: list[tuple[int, Path]] = []
-    for file in [*work_dir.glob('epoch_*.pth'), *work_dir.glob('iter_*.pth')]:
-        try:
-            candidates.append((int(read_checkpoint(file)['meta']['iter']), file))
-        except (CheckpointError, KeyError, TypeError):
-            continue
-    return max(candidates)[1] if candidates else None
