@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from intarsia.data.collate import collate
+from intarsia.data.device import ToDevice
 from intarsia.nn.module import BaseModule
 
 Image = str | Path | np.ndarray
@@ -55,6 +57,10 @@ class TaskModel(BaseModule):
         """One result per sample of a batch that is on the model's device."""
         raise NotImplementedError(f'{type(self).__name__} has no results_of')
 
+    def results_of_augmented(self, inputs: Sequence[Tensor], metas: Sequence[Sequence[Mapping[str, Any]]]) -> list[Any]:
+        """One result per sample, from several versions of a batch: one tensor, and one list of metas, for each."""
+        raise NotImplementedError(f'{type(self).__name__} takes one version of an image, not {len(inputs)}')
+
     # ------------------------------------------------------------------ prediction
 
     def predict(
@@ -66,8 +72,8 @@ class TaskModel(BaseModule):
         """Predict a batch, or a list of images.
 
         Args:
-            inputs: A batch for the network, on its device; or images (files, or uint8 BGR arrays ``(H, W, 3)``),
-                which go through ``test_pipeline``, in evaluation mode and without gradients.
+            inputs: A batch for the network, on its device, or several versions of it; or images (files, or uint8 BGR
+                arrays ``(H, W, 3)``), which go through ``test_pipeline``, in evaluation mode and without gradients.
             metas: What the pipeline noted about each sample of a batch.
             batch_size: How many images go through the network at once.
 
@@ -80,6 +86,8 @@ class TaskModel(BaseModule):
         """
         if isinstance(inputs, Tensor):
             return self.results_of(inputs, metas)
+        if isinstance(inputs, Sequence) and len(inputs) > 0 and all(isinstance(each, Tensor) for each in inputs):
+            return self.results_of_augmented(inputs, metas or [])  # type: ignore[arg-type]
         if isinstance(inputs, (str, Path, np.ndarray)) or not isinstance(inputs, Sequence):
             raise TypeError(
                 'predict takes a batch as a tensor, or a list of images (files or arrays), '
@@ -91,14 +99,14 @@ class TaskModel(BaseModule):
             with torch.inference_mode():
                 results: list[Any] = []
                 for start in range(0, len(inputs), batch_size):
-                    for batch, batch_metas in self._load(inputs[start : start + batch_size]):
-                        results.extend(self.results_of(batch, batch_metas))
+                    for batch in self._load(inputs[start : start + batch_size]):
+                        results.extend(self.predict(batch['img'], batch['img_metas']))
                 return results
         finally:
             self.train(was_training)
 
-    def _load(self, images: Sequence[Image]) -> list[tuple[Tensor, list[dict[str, Any]]]]:
-        """Batches of images on the model's device, and what the pipeline noted about each.
+    def _load(self, images: Sequence[Image]) -> list[dict[str, Any]]:
+        """Batches of images on the model's device, with what the pipeline noted about each.
 
         Neighbours whose sizes differ after the pipeline come in batches of their own.
         """
@@ -114,13 +122,9 @@ class TaskModel(BaseModule):
             sample = pipeline(_describe(image))
             if sample is None:
                 raise ValueError(f'the test_pipeline dropped the image {_name(image)}')
-            samples.append({**sample, 'img': torch.as_tensor(sample['img'])})
-        batches = []
-        for _, group in itertools.groupby(samples, key=lambda sample: sample['img'].shape):
-            alike = list(group)
-            metas = [{k: v for k, v in sample.items() if k != 'img'} for sample in alike]
-            batches.append((torch.stack([sample['img'] for sample in alike]).to(self._device()), metas))
-        return batches
+            samples.append({'img': sample['img'], 'img_metas': sample.get('img_metas', {})})
+        to_device = ToDevice(self._device())
+        return [to_device(collate(list(group))) for _, group in itertools.groupby(samples, key=_shapes)]
 
     def _device(self) -> torch.device:
         first = next(self.parameters(), None)
@@ -187,6 +191,11 @@ def _mean(name: str, value: Any) -> Tensor:
     if isinstance(value, (int, float)):
         return torch.tensor(float(value))
     raise TypeError(f"'{name}' must be a tensor, a list of tensors or a number, not {type(value).__name__}")
+
+
+def _shapes(sample: Mapping[str, Any]) -> list[Any]:
+    versions = sample['img'] if isinstance(sample['img'], list) else [sample['img']]
+    return [tuple(version.shape) for version in versions]
 
 
 def _describe(image: Image) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from intarsia.core.errors import closest
-from intarsia.nn.module import BaseModule
+from intarsia.nn.module import BaseModule, InitCfg
 from intarsia.nn.norm import BatchNorm
 
 
@@ -81,6 +81,23 @@ def normalize_indices(out_indices: int | Sequence[int], num_stages: int, owner: 
         if not -num_stages <= index < num_stages:
             raise ValueError(f'{owner}: out_indices={out_indices!r}, but the stages are 0 ... {num_stages - 1}')
     return tuple(index % num_stages for index in indices)
+
+
+def init_from(pretrained: str | None, init_cfg: InitCfg) -> InitCfg:
+    """The ``init_cfg`` of a backbone that takes ``pretrained``, the older word for weights to load, as well.
+
+    Args:
+        pretrained: A checkpoint file or name, or None.
+        init_cfg: How weights are initialized, or None.
+
+    Raises:
+        ValueError: Both are given.
+    """
+    if pretrained is None:
+        return init_cfg
+    if init_cfg:
+        raise ValueError('pretrained and init_cfg both say how weights are initialized: give one of them')
+    return {'type': 'Pretrained', 'checkpoint': pretrained}
 
 
 def choose_arch(

@@ -5,6 +5,8 @@ Shape suffixes: n samples, c channels, h height, w width.
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -29,6 +31,7 @@ class LinearBottleneck(BaseModule):
         out_channels: Output channels.
         stride: 1 or 2.
         expand_ratio: Channels inside divided by input channels; 1 leaves out the widening.
+        dilation: Dilation of the filter.
         conv_cfg: Config of the convolutions.
         norm_cfg: Config of the normalizations.
         act_cfg: Config of the activations.
@@ -41,6 +44,7 @@ class LinearBottleneck(BaseModule):
         out_channels: int,
         stride: int,
         expand_ratio: float,
+        dilation: int = 1,
         conv_cfg: Mapping[str, Any] | None = None,
         norm_cfg: Mapping[str, Any] = BN,
         act_cfg: Mapping[str, Any] = RELU6,
@@ -56,7 +60,7 @@ class LinearBottleneck(BaseModule):
         layers = [] if expand_ratio == 1 else [ConvModule(in_channels, hidden, 1, act_cfg=act_cfg, **options)]
         self.conv = nn.Sequential(
             *layers,
-            ConvModule(hidden, hidden, 3, stride=stride, padding=1, groups=hidden, act_cfg=act_cfg, **options),
+            ConvModule(hidden, hidden, 3, stride, dilation, dilation, groups=hidden, act_cfg=act_cfg, **options),
             ConvModule(hidden, out_channels, 1, act_cfg=None, **options),
         )
 
@@ -75,7 +79,6 @@ class Stage(NamedTuple):
     expand_ratio: int
     channels: int
     num_blocks: int
-    stride: int
 
 
 @BACKBONES.register_module()
@@ -95,20 +98,25 @@ class MobileNetV2(Backbone):
         act_cfg: Config of the activations.
         norm_eval: Keep batch norms in evaluation mode during training.
         with_cp: Compute activations again in the backward pass, to save memory.
+        strides: Stride of each layer.
+        dilations: Dilation of the first block of each layer.
         init_cfg: How weights are initialized.
 
     Raises:
-        ValueError: ``out_indices`` or ``frozen_stages`` lie outside of the stages.
+        ValueError: ``out_indices`` or ``frozen_stages`` lie outside of the stages, or there are not seven strides and
+            dilations.
     """
 
+    has_last_conv: ClassVar[bool] = True
+    """Whether ``conv2`` widens the last map for a classifier."""
     arch_settings: ClassVar[tuple[Stage, ...]] = (
-        Stage(1, 16, 1, 1),
-        Stage(6, 24, 2, 2),
-        Stage(6, 32, 3, 2),
-        Stage(6, 64, 4, 2),
-        Stage(6, 96, 3, 1),
-        Stage(6, 160, 3, 2),
-        Stage(6, 320, 1, 1),
+        Stage(1, 16, 1),
+        Stage(6, 24, 2),
+        Stage(6, 32, 3),
+        Stage(6, 64, 4),
+        Stage(6, 96, 3),
+        Stage(6, 160, 3),
+        Stage(6, 320, 1),
     )
     default_init: ClassVar[InitCfg] = (
         {'type': 'Kaiming', 'layer': ['Conv2d']},
@@ -125,38 +133,43 @@ class MobileNetV2(Backbone):
         act_cfg: Mapping[str, Any] = RELU6,
         norm_eval: bool = False,
         with_cp: bool = False,
+        strides: Sequence[int] = (1, 2, 2, 2, 1, 2, 1),
+        dilations: Sequence[int] = (1, 1, 1, 1, 1, 1, 1),
         init_cfg: InitCfg = None,
     ) -> None:
         super().__init__(init_cfg)
-        num_stages = len(self.arch_settings) + 1
+        num_layers, name = len(self.arch_settings), type(self).__name__
+        num_stages = num_layers + int(self.has_last_conv)
         if frozen_stages not in range(-1, num_stages):
-            raise ValueError(f'MobileNetV2: frozen_stages={frozen_stages} must lie in -1 ... {num_stages - 1}')
-        self.out_indices = normalize_indices(out_indices, num_stages, 'MobileNetV2')
+            raise ValueError(f'{name}: frozen_stages={frozen_stages} must lie in -1 ... {num_stages - 1}')
+        if not len(strides) == len(dilations) == num_layers:
+            raise ValueError(f'{name}: {num_layers} layers, but strides={strides} and dilations={dilations}')
+        self.out_indices = normalize_indices(out_indices, num_stages, name)
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
-        options: dict[str, Any] = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
+        layer_cfgs: dict[str, Any] = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
+        options = {**layer_cfgs, 'with_cp': with_cp}
 
-        channels, stride = make_divisible(32 * widen_factor, 8), 2
-        self.conv1 = ConvModule(3, channels, 3, stride=2, padding=1, **options)
+        widths = [make_divisible(32 * widen_factor, 8)]
+        self.conv1 = ConvModule(3, widths[0], 3, stride=2, padding=1, **layer_cfgs)
         self.layers: list[str] = []
-        stage_channels, stage_strides = [], []
+        stage_strides = list(itertools.accumulate(strides, operator.mul, initial=2))[1:]
         for i, stage in enumerate(self.arch_settings):
-            widths = [channels, *[make_divisible(stage.channels * widen_factor, 8)] * stage.num_blocks]
+            widths.append(make_divisible(stage.channels * widen_factor, 8))
+            # Only the first block of a layer changes channels and resolution, or is dilated.
+            kinds = [(widths[i], strides[i], dilations[i]), *[(widths[i + 1], 1, 1)] * (stage.num_blocks - 1)]
             blocks = [
-                LinearBottleneck(
-                    widths[j], widths[j + 1], 1 if j else stage.stride, stage.expand_ratio, with_cp=with_cp, **options
-                )
-                for j in range(stage.num_blocks)
+                LinearBottleneck(channels, widths[i + 1], stride, stage.expand_ratio, dilation, **options)
+                for channels, stride, dilation in kinds
             ]
             self.add_module(f'layer{i + 1}', nn.Sequential(*blocks))
             self.layers.append(f'layer{i + 1}')
-            channels, stride = widths[-1], stride * stage.stride
-            stage_channels.append(channels)
-            stage_strides.append(stride)
-        last = int(1280 * max(widen_factor, 1.0))
-        self.conv2 = ConvModule(channels, last, 1, **options)
-        self.layers.append('conv2')
-        self.out_channels = tuple([*stage_channels, last][i] for i in self.out_indices)
-        self.strides = tuple([*stage_strides, stride][i] for i in self.out_indices)
+        if self.has_last_conv:
+            widths.append(int(1280 * max(widen_factor, 1.0)))
+            self.conv2 = ConvModule(widths[-2], widths[-1], 1, **layer_cfgs)
+            self.layers.append('conv2')
+            stage_strides.append(stage_strides[-1])
+        self.out_channels = tuple(widths[1:][i] for i in self.out_indices)
+        self.strides = tuple(stage_strides[i] for i in self.out_indices)
         self._freeze_stages()
 
     def frozen_parts(self) -> Iterable[nn.Module]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from intarsia.models.backbones.plugin import BlockPlugins
 from intarsia.nn.activation import build_activation_layer
 from intarsia.nn.conv import build_conv_layer
 from intarsia.nn.drop import path_or_identity
@@ -118,10 +119,14 @@ class ResidualBlock(BaseModule):
 
 
 class BasicBlock(ResidualBlock):
-    """Two 3 x 3 convolutions; the block of ResNet-18 and ResNet-34. Arguments of :class:`ResidualBlock`."""
+    """Two 3 x 3 convolutions; the block of ResNet-18 and ResNet-34. Arguments of :class:`ResidualBlock`, no plugins."""
 
-    def __init__(self, in_channels: int, out_channels: int, **kwargs: Any) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, plugins: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(in_channels, out_channels, **kwargs)
+        if plugins:
+            raise ValueError('a BasicBlock has no place for plugins; those of depths 50 and more have')
         if self.expansion != 1:
             raise ValueError(f'a BasicBlock has expansion 1, not {self.expansion}')
         stride, dilation = self.stride, self.dilation
@@ -149,6 +154,7 @@ class Bottleneck(ResidualBlock):
         width_per_group: Channels of each group in the first stage; of no account for one group.
         base_channels: Channels inside the first stage, for ``groups=1``.
         se_ratio: By how much a squeeze-and-excitation layer at the end of the branch squeezes; None for no such layer.
+        plugins: Layers to put in, as :class:`~intarsia.models.backbones.plugin.BlockPlugins` takes them.
         **kwargs: Arguments of :class:`ResidualBlock`.
     """
 
@@ -164,6 +170,7 @@ class Bottleneck(ResidualBlock):
         width_per_group: int = 4,
         base_channels: int = 64,
         se_ratio: int | None = None,
+        plugins: Sequence[Mapping[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, **kwargs)
@@ -175,6 +182,7 @@ class Bottleneck(ResidualBlock):
         self.add_conv(2, mid, mid, 3, stride=second, padding=dilation, dilation=dilation, groups=groups)
         self.add_conv(3, mid, out_channels, 1)
         self.se_layer = nn.Identity() if se_ratio is None else SELayer(out_channels, ratio=se_ratio)
+        self.plugins = BlockPlugins(self, plugins, (mid, mid, out_channels)) if plugins else None
 
     @property
     def norm3(self) -> nn.Module:
@@ -187,10 +195,13 @@ class Bottleneck(ResidualBlock):
         return self.norm3
 
     def branch(self, x_nchw: Tensor) -> Tensor:
-        """Three convolutions with activations in between, then channel attention if there is any."""
-        x_nchw = self.relu(self.norm1(self.conv1(x_nchw)))
-        x_nchw = self.relu(self.norm2(self.conv2(x_nchw)))
-        return self.se_layer(self.norm3(self.conv3(x_nchw)))
+        """Three convolutions with activations in between and plugins after each, then attention over channels."""
+        x_nchw = self._plugged('after_conv1', self.relu(self.norm1(self.conv1(x_nchw))))
+        x_nchw = self._plugged('after_conv2', self.relu(self.norm2(self.conv2(x_nchw))))
+        return self.se_layer(self._plugged('after_conv3', self.norm3(self.conv3(x_nchw))))
+
+    def _plugged(self, position: str, x_nchw: Tensor) -> Tensor:
+        return x_nchw if self.plugins is None else self.plugins.apply(self, position, x_nchw)
 
 
 class ResLayer(nn.Sequential):
@@ -205,6 +216,8 @@ class ResLayer(nn.Sequential):
         stride: Stride of the first block.
         dilation: Dilation of the blocks.
         avg_down: Bring the input to a lower resolution by averaging, not by a strided convolution.
+        avg_always: With ``avg_down``, have an average (of one place) where the resolution stays, too: then the
+            convolution is ``downsample.1`` in every stage.
         multi_grid: Dilation of every block; takes the place of ``dilation``.
         contract_dilation: Give the first block half the dilation.
         drop_path_rate: Drop probability of all blocks, or one for each.
@@ -223,6 +236,7 @@ class ResLayer(nn.Sequential):
         stride: int = 1,
         dilation: int = 1,
         avg_down: bool = False,
+        avg_always: bool = False,
         multi_grid: Sequence[int] | None = None,
         contract_dilation: bool = False,
         drop_path_rate: float | Sequence[float] = 0.0,
@@ -235,7 +249,8 @@ class ResLayer(nn.Sequential):
         dilations = multi_grid or [first, *[dilation] * (num_blocks - 1)]
         downsample = None
         if stride != 1 or in_channels != out_channels:
-            downsample = downsampling(in_channels, out_channels, stride, avg_down, conv_cfg, norm_cfg)
+            pools = avg_down and (avg_always or stride != 1)
+            downsample = downsampling(in_channels, out_channels, stride, pools, conv_cfg, norm_cfg)
         blocks = [
             block(
                 in_channels=out_channels if i else in_channels,
@@ -258,13 +273,13 @@ def downsampling(
     in_channels: int,
     out_channels: int,
     stride: int,
-    avg_down: bool,
+    pools: bool,
     conv_cfg: Mapping[str, Any] | None,
     norm_cfg: Mapping[str, Any],
 ) -> nn.Sequential:
     """A 1 x 1 convolution and a normalization that bring the input of a block to the shape of its output."""
     layers: list[nn.Module] = []
-    if avg_down and stride != 1:
+    if pools:
         layers.append(nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False))
         stride = 1
     layers.append(build_conv_layer(conv_cfg, in_channels, out_channels, kernel_size=1, stride=stride, bias=False))

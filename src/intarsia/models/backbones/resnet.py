@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from intarsia.core.registries import BACKBONES
 from intarsia.models.backbones.backbone import Backbone, normalize_indices
+from intarsia.models.backbones.plugin import plugins_of_stage
 from intarsia.models.backbones.residual import BasicBlock, Bottleneck, ResidualBlock, ResLayer
 from intarsia.nn.conv import build_conv_layer
 from intarsia.nn.conv_module import ConvModule
@@ -53,6 +54,9 @@ class ResNet(Backbone):
         multi_grid: Dilation of every block of the last stage.
         contract_dilation: Give the first block of a dilated stage half its dilation.
         drop_path_rate: Drop probability of all blocks, or one for each block of the network.
+        plugins: Layers of PLUGIN_LAYERS to put into bottlenecks, ``dict(cfg=dict(type=..., postfix=...), position=...,
+            stages=...)`` for each: after which convolution (``'after_conv1'`` ...), and for each stage whether it has
+            the layer (by default all have). Layers at one position follow each other.
         init_cfg: How weights are initialized.
 
     Raises:
@@ -104,6 +108,7 @@ class ResNet(Backbone):
         multi_grid: Sequence[int] | None = None,
         contract_dilation: bool = False,
         drop_path_rate: float | Sequence[float] = 0.0,
+        plugins: Sequence[Mapping[str, Any]] | None = None,
         init_cfg: InitCfg = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -118,6 +123,7 @@ class ResNet(Backbone):
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
         self.zero_init_residual = zero_init_residual
         self.multi_grid, self.contract_dilation = multi_grid, contract_dilation
+        self.plugins = plugins
 
         self._make_stem_layer(in_channels, stem_channels)
         self._make_stages(strides, dilations, drop_path_rate)
@@ -139,16 +145,7 @@ class ResNet(Backbone):
     def _make_stem_layer(self, in_channels: int, stem_channels: int) -> None:
         """Make ``stem`` (if ``deep_stem``) or ``conv1``, ``norm1`` and ``relu``, and ``maxpool``."""
         if self.deep_stem:
-            widths = (in_channels, stem_channels // 2, stem_channels // 2, stem_channels)
-            self.stem = nn.Sequential(
-                *[
-                    ConvModule(
-                        widths[i], widths[i + 1], 3, stride=1 if i else 2, padding=1, conv_cfg=self.conv_cfg,
-                        norm_cfg=self.norm_cfg,
-                    )
-                    for i in range(3)
-                ]
-            )  # fmt: skip
+            self.stem = self.make_deep_stem(in_channels, stem_channels)
         else:
             self.conv1 = build_conv_layer(
                 self.conv_cfg, in_channels, stem_channels, kernel_size=7, stride=2, padding=3, bias=False
@@ -157,6 +154,14 @@ class ResNet(Backbone):
             self.add_module(self.norm1_name, norm1)
             self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+
+    def make_deep_stem(self, in_channels: int, stem_channels: int) -> nn.Module:
+        """Make three convolutions, of which the first halves the resolution."""
+        widths = (in_channels, stem_channels // 2, stem_channels // 2, stem_channels)
+        cfgs: dict[str, Any] = {'conv_cfg': self.conv_cfg, 'norm_cfg': self.norm_cfg}
+        return nn.Sequential(
+            *[ConvModule(widths[i], widths[i + 1], 3, stride=1 if i else 2, padding=1, **cfgs) for i in range(3)]
+        )
 
     def _make_stages(
         self, strides: Sequence[int], dilations: Sequence[int], drop_path_rate: float | Sequence[float]
@@ -184,6 +189,7 @@ class ResNet(Backbone):
                 contract_dilation=self.contract_dilation,
                 conv_cfg=self.conv_cfg,
                 norm_cfg=self.norm_cfg,
+                plugins=plugins_of_stage(self.plugins, i),
                 drop_path_rate=(
                     drop_path_rate
                     if isinstance(drop_path_rate, (int, float))

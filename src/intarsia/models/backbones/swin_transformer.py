@@ -74,7 +74,7 @@ class SwinTransformer(Backbone):
         **dict.fromkeys(('l', 'large'), _arch(192, (2, 2, 18, 2), (6, 12, 24, 48))),
     }
 
-    STATIC_CHANNELS: ClassVar[dict[str, dict[str, tuple[int, ...]]]] = {
+    STATIC_CHANNELS: ClassVar[Mapping[str, Any]] = {
         'arch': {
             't': (96, 192, 384, 768), 'tiny': (96, 192, 384, 768),
             's': (96, 192, 384, 768), 'small': (96, 192, 384, 768),
@@ -163,7 +163,7 @@ class SwinTransformer(Backbone):
         if self.absolute_pos_embed is not None:
             trunc_normal_(self.absolute_pos_embed, std=0.02)
 
-    def frozen_parts(self) -> Iterable[nn.Module]:
+    def frozen_parts(self) -> Iterable[nn.Module | nn.Parameter]:
         """The embedding, the stages up to ``frozen_stages``, and the normalizations of their outputs."""
         if self.frozen_stages < 0:
             return []

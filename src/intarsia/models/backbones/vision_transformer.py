@@ -80,7 +80,9 @@ class VisionTransformer(Backbone):
         **dict.fromkeys(('dinov2-g', 'dinov2-giant'), _arch(1536, 40, 24, 6144)),
     }
 
-    STATIC_CHANNELS: ClassVar[dict[str, dict[str, tuple[int, ...]]]] = {
+    layer_class: ClassVar[type[nn.Module]] = TransformerEncoderLayer
+    """What the layers are; a subclass may have others with the same arguments."""
+    STATIC_CHANNELS: ClassVar[Mapping[str, Any]] = {
         'arch': {
             's': (768,), 'small': (768,), 'b': (768,), 'base': (768,), 'l': (1024,), 'large': (1024,),
             'h': (1280,), 'huge': (1280,), 'eva-g': (1408,), 'eva-giant': (1408,), 'deit-t': (192,),
@@ -135,13 +137,13 @@ class VisionTransformer(Backbone):
         options: dict[str, Any] = {
             'embed_dims': self.embed_dims, 'num_heads': settings['num_heads'], 'norm_cfg': norm_cfg,
             'feedforward_channels': settings['feedforward_channels'], 'drop_rate': drop_rate, 'qkv_bias': qkv_bias,
-            'layer_scale_init_value': layer_scale_init_value,
         }  # fmt: skip
+        if layer_scale_init_value:
+            options['layer_scale_init_value'] = layer_scale_init_value
         rates = decay_rule(drop_path_rate, self.num_layers)
         own = [layer_cfgs] * self.num_layers if isinstance(layer_cfgs, Mapping) else layer_cfgs
         self.layers = ModuleList(
-            TransformerEncoderLayer(**{**options, 'drop_path_rate': rate, **cfg})
-            for rate, cfg in zip(rates, own, strict=True)
+            self.layer_class(**{**options, 'drop_path_rate': rate, **cfg}) for rate, cfg in zip(rates, own, strict=True)
         )
         self.ln1 = build_norm_layer(norm_cfg, self.embed_dims)[1] if final_norm else nn.Identity()
         self.ln2 = build_norm_layer(norm_cfg, self.embed_dims)[1] if out_type == 'avg_featmap' else nn.Identity()
