@@ -21,6 +21,16 @@ THIN = {'stem_channels': 8, 'base_channels': 8, **ALL_STAGES}
 TINY_VIT = {'embed_dims': 16, 'num_layers': 3, 'num_heads': 2, 'feedforward_channels': 32}
 TINY_SWIN = {'embed_dims': 8, 'depths': (2, 1, 2, 1), 'num_heads': (1, 2, 4, 8)}
 TINY_CONVNEXT = {'depths': (1, 1, 2, 1), 'channels': (8, 16, 24, 32)}
+TINY_HRNET = {
+    'stage1': dict(num_modules=1, num_branches=1, block='BOTTLENECK', num_blocks=(1,), num_channels=(4,)),
+    'stage2': dict(num_modules=1, num_branches=2, block='BASIC', num_blocks=(1, 1), num_channels=(4, 8)),
+    'stage3': dict(num_modules=1, num_branches=3, block='BASIC', num_blocks=(1, 1, 1), num_channels=(4, 8, 12)),
+    'stage4': dict(num_modules=1, num_branches=4, block='BASIC', num_blocks=(1, 1, 1, 1), num_channels=(4, 8, 12, 16)),
+}
+TINY_BISENET = {
+    'backbone_cfg': dict(type='ResNet', depth=18, stem_channels=8, base_channels=8),
+    'spatial_channels': (8, 8, 8, 8), 'context_channels': (24, 32, 64), 'out_channels': 16,
+}  # fmt: skip
 # Only what differs from a backbone's own defaults; one that is small by itself needs no entry.
 PRESETS = {
     'ResNet': {'depth': 50, **THIN},
@@ -30,11 +40,16 @@ PRESETS = {
     'ResNeXt': {'depth': 50, 'groups': 4, 'width_per_group': 2, **THIN},
     'SEResNet': {'depth': 50, **THIN},
     'SEResNeXt': {'depth': 50, 'groups': 4, 'width_per_group': 2, **THIN},
+    'ResNeSt': {'depth': 50, **THIN},
     'MobileNetV2': {'widen_factor': 0.25, 'out_indices': (1, 2, 4, 7)},
     'VGG': {'depth': 11, 'norm_cfg': {'type': 'BN'}, 'out_indices': (0, 2, 4)},
     'VisionTransformer': {'arch': TINY_VIT, 'img_size': 64, 'patch_size': 16, 'out_indices': (0, 2)},
     'SwinTransformer': {'arch': TINY_SWIN, 'img_size': 64, 'window_size': 2, **ALL_STAGES},
     'ConvNeXt': {'arch': TINY_CONVNEXT, 'gap_before_final_norm': False, **ALL_STAGES},
+    'HRNet': {'extra': TINY_HRNET},
+    'UNet': {'base_channels': 4},
+    'MixVisionTransformer': {'embed_dims': 8, 'num_layers': (1, 1, 2, 1)},
+    'BiSeNetV1': TINY_BISENET,
 }
 BUILTIN = [name for name in BACKBONES.names() if BACKBONES.entry(name)]
 SIZE = 64

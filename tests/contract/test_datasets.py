@@ -70,7 +70,7 @@ def voc(root: Path) -> dict:
 
 
 def inner(root: Path) -> dict:
-    return {'type': 'CustomDataset', 'pipeline': [Draw()], **image_folders(root)}
+    return {'type': 'classification.CustomDataset', 'pipeline': [Draw()], **image_folders(root)}
 
 
 CIFAR10_FILES = [*(f'data_batch_{i}' for i in range(1, 6)), 'test_batch']

@@ -32,7 +32,7 @@ VARIANTS = {
     'VOCMultiLabelMetric': [{'difficult_as_positive': True}],
     'VOCAveragePrecision': [{'difficult_as_positive': False}],
 }
-CASES = [(name, variant) for name in METRICS.names() for variant in [{}, *VARIANTS.get(name, [])]]
+CASES = [(name, variant) for name in METRICS.of('classification').names() for variant in [{}, *VARIANTS.get(name, [])]]
 
 
 def build(case):

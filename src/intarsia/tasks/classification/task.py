@@ -13,7 +13,7 @@ from intarsia.core.errors import ConfigError, Problem
 from intarsia.engine.evaluator import Evaluator
 from intarsia.tasks.classification.metrics.evaluator import ClassificationEvaluator
 from intarsia.tasks.classification.results import ClassificationResult
-from intarsia.tasks.classification.visualize import draw_label
+from intarsia.tasks.classification.visualize import draw_label, write_below
 
 ANNOTATION_KEYS = frozenset({'gt_label'})
 
@@ -34,6 +34,17 @@ class ClassificationTask:
     def draw(self, image: np.ndarray, result: ClassificationResult) -> np.ndarray:
         """The image with its label and score below it."""
         return draw_label(image, result)
+
+    def draw_sample(self, image: np.ndarray, sample: Mapping[str, Any], dataset: Any) -> np.ndarray:
+        """The image with its label below it."""
+        target = np.asarray(sample['gt_label']) if 'gt_label' in sample else None
+        labels = [] if target is None else [int(target)] if target.ndim == 0 else np.flatnonzero(target > 0).tolist()
+        names = getattr(dataset, 'CLASSES', None)
+        return write_below(image, ', '.join(str(names[label] if names else label) for label in labels) or 'no label')
+
+    def check_data(self, dataset: Any) -> list[Problem]:
+        """Nothing: labels are checked when they are read."""
+        return []
 
     def images_pipeline(self, pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """The pipeline without labels, reading images even if the data set holds arrays.

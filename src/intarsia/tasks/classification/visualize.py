@@ -26,9 +26,13 @@ def draw_label(image: np.ndarray, result: ClassificationResult) -> np.ndarray:
     Returns:
         A new uint8 BGR picture, at least 224 pixels wide; small images are enlarged without smoothing.
     """
+    return write_below(image, str(result))
+
+
+def write_below(image: np.ndarray, text: str) -> np.ndarray:
+    """A picture, at least 224 pixels wide, with a line of text below it: uint8 BGR in and out."""
     factor = max(1, -(-MIN_WIDTH // image.shape[1]))
     picture = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
-    text = str(result)
     scale = picture.shape[1] / 640 + 0.35
     (_, height), baseline = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     strip = np.full((height + baseline + 12, picture.shape[1], 3), PAPER, np.uint8)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from intarsia.core.errors import DataError
-from intarsia.data.dataset import BaseDataset
+from intarsia.data.dataset import BaseDataset, read_class_names
 from intarsia.data.embedded import resolve_prefix
 from intarsia.data.transforms.transform import Results
 
@@ -55,14 +54,7 @@ class ClassificationDataset(BaseDataset):
         Raises:
             DataError: There is no such file.
         """
-        if classes is None:
-            return cls.CLASSES
-        if isinstance(classes, str):
-            file = Path(classes).expanduser()
-            if not file.is_file():
-                raise DataError(f'classes: there is no file {file.absolute()}; it should hold one class name a line')
-            return [line.strip() for line in file.read_text(encoding='utf-8').splitlines() if line.strip()]
-        return list(classes)
+        return cls.CLASSES if classes is None else read_class_names(classes)
 
     @property
     def class_to_idx(self) -> dict[str, int]:

@@ -180,6 +180,10 @@ class ClassificationEvaluator:
     def _all(self) -> Iterable[Metric]:
         return [*(metric for metric, _ in self._parts), *([] if self._matrix is None else [self._matrix])]
 
+    def table(self) -> str:
+        """Nothing: the metrics say it all."""
+        return ''
+
     def state(self) -> list[dict[str, Any]]:
         """What each metric counted: arrays in plain containers."""
         return [metric.state() for metric in self._all()]

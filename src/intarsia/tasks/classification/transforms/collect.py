@@ -1,49 +1,21 @@
-"""What leaves the pipeline."""
+"""What leaves a classification pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from intarsia.core.errors import DataError
 from intarsia.core.registries import TRANSFORMS
-from intarsia.data.transforms.transform import Results, Transform
+from intarsia.data.transforms.collect import CollectKeys
 
 
 @TRANSFORMS.register_module()
-class Collect(Transform):
-    """Keep what the model needs; usually the last step.
+class Collect(CollectKeys):
+    """See :class:`intarsia.data.transforms.collect.CollectKeys`."""
 
-    Args:
-        keys: Must be there, are kept as they are.
-        meta_keys: Go into the dict ``img_metas``, as far as they are there.
-    """
-
-    def __init__(
-        self,
-        keys: Sequence[str],
-        meta_keys: Sequence[str] = (
-            'filename',
-            'ori_filename',
-            'ori_shape',
-            'img_shape',
-            'flip',
-            'flip_direction',
-            'img_norm_cfg',
-        ),
-    ) -> None:
-        self.keys = keys
-        self.meta_keys = meta_keys
-
-    def __call__(self, results: Results, rng: np.random.Generator) -> Results:
-        """A new dict; nothing is drawn.
-
-        Raises:
-            DataError: A key is missing.
-        """
-        missing = [key for key in self.keys if key not in results]
-        if missing:
-            raise DataError(f'Collect wants {", ".join(missing)}, but the sample has only {", ".join(results)}')
-        metas = {key: results[key] for key in self.meta_keys if key in results}
-        return {'img_metas': metas, **{key: results[key] for key in self.keys}}
+    META_KEYS = (
+        'filename',
+        'ori_filename',
+        'ori_shape',
+        'img_shape',
+        'flip',
+        'flip_direction',
+        'img_norm_cfg',
+    )

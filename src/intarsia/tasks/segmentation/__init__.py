@@ -1,0 +1,1 @@
+"""Semantic segmentation: every pixel gets a class."""

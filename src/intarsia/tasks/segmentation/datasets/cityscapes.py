@@ -1,0 +1,33 @@
+"""Cityscapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from intarsia.core.registries import DATASETS
+from intarsia.tasks.segmentation.datasets.custom import CustomDataset
+
+
+@DATASETS.register_module()
+class CityscapesDataset(CustomDataset):
+    """Streets of 50 cities, 19 classes.
+
+    From "The Cityscapes Dataset for Semantic Urban Scene Understanding", Cordts et al., 2016, arXiv:1604.01685. Masks
+    are the ``*_gtFine_labelTrainIds.png`` that the authors' ``cityscapesscripts`` make. Arguments as
+    :class:`CustomDataset`.
+    """
+
+    CLASSES = (
+        'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign', 'vegetation',
+        'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle',
+    )  # fmt: skip
+    PALETTE = (
+        (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153),
+        (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0),
+        (0, 0, 142), (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
+    )  # fmt: skip
+
+    def __init__(
+        self, img_suffix: str = '_leftImg8bit.png', seg_map_suffix: str = '_gtFine_labelTrainIds.png', **kwargs: Any
+    ) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)

@@ -1,0 +1,198 @@
+"""The base of decode heads: features in; logits or losses of every pixel out.
+
+Shapes: n images, c channels, k classes (or one channel), h rows, w columns.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from intarsia.core.registries import MODELS, PIXEL_SAMPLERS
+from intarsia.nn.module import BaseModule
+from intarsia.nn.resize import resize
+from intarsia.tasks.segmentation.losses.accuracy import accuracy
+
+Features = Sequence[Tensor]
+"""What a backbone or neck returns: one tensor a stage."""
+
+LAST_CONV_INIT = dict(type='Normal', std=0.01, override=dict(name='conv_seg'))
+"""Initialization of the last convolution; other layers have that of their kind."""
+
+
+class BaseDecodeHead(BaseModule):
+    """Turns features of several stages into logits of every pixel.
+
+    A subclass defines its layers and ``forward(feats)``, which starts with :meth:`_transform_inputs` and ends with
+    :meth:`cls_seg`.
+
+    Args:
+        in_channels: Channels of the stage it takes, or of the stages.
+        channels: Channels before the last convolution.
+        num_classes: Number of classes.
+        out_channels: Channels of the logits: the number of classes (None), or 1 for two classes told apart by
+            ``threshold``.
+        threshold: Probability from which on a pixel is foreground, with one output channel; None is 0.3.
+        dropout_ratio: Probability of dropping a channel before the last convolution.
+        conv_cfg: Node of CONV_LAYERS.
+        norm_cfg: Node of NORM_LAYERS.
+        act_cfg: Node of ACTIVATION_LAYERS.
+        in_index: Index of the stage, or of the stages.
+        input_transform: What happens to several stages: ``'resize_concat'`` brings them to the size of the first and
+            joins their channels, ``'multiple_select'`` hands them over as a list; None takes one stage.
+        loss_decode: Node of LOSSES, or several. Each is logged under its ``loss_name``; equal names are added up.
+        ignore_index: Label of pixels that do not count.
+        sampler: Node of PIXEL_SAMPLERS, which chooses the pixels that count.
+        align_corners: How bilinear resizing places the pixels; see :func:`intarsia.nn.resize.resize`.
+        init_cfg: How weights are initialized.
+
+    Raises:
+        ValueError: Arguments that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        in_channels: int | Sequence[int],
+        channels: int,
+        *,
+        num_classes: int,
+        out_channels: int | None = None,
+        threshold: float | None = None,
+        dropout_ratio: float = 0.1,
+        conv_cfg: Mapping[str, Any] | None = None,
+        norm_cfg: Mapping[str, Any] | None = None,
+        act_cfg: Mapping[str, Any] | None = dict(type='ReLU'),
+        in_index: int | Sequence[int] = -1,
+        input_transform: Literal['resize_concat', 'multiple_select'] | None = None,
+        loss_decode: Mapping[str, Any] | Sequence[Mapping[str, Any]] = dict(type='segmentation.CrossEntropyLoss'),
+        ignore_index: int | None = 255,
+        sampler: Mapping[str, Any] | None = None,
+        align_corners: bool = False,
+        init_cfg: Any = LAST_CONV_INIT,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.in_index, self.input_transform = in_index, input_transform
+        self.in_channels: Any = self._joined_channels(in_channels)
+        self.channels = channels
+        self.num_classes = num_classes
+        self.out_channels = num_classes if out_channels is None else out_channels
+        self.threshold = 0.3 if self.out_channels == 1 and threshold is None else threshold
+        self.conv_cfg, self.norm_cfg, self.act_cfg = conv_cfg, norm_cfg, act_cfg
+        self.dropout_ratio = dropout_ratio
+        self.ignore_index = ignore_index
+        self.align_corners = align_corners
+        self._check_outputs(threshold)
+        losses = [loss_decode] if isinstance(loss_decode, Mapping) else list(loss_decode)
+        built = [MODELS.of('segmentation').build(loss) for loss in losses]
+        self.loss_decode = built[0] if isinstance(loss_decode, Mapping) else nn.ModuleList(built)
+        self._losses = [(loss, loss_name(loss), _takes_ignore_index(loss)) for loss in built]
+        self.sampler = None if sampler is None else PIXEL_SAMPLERS.build(sampler, context=self)
+        self.conv_seg = nn.Conv2d(channels, self.out_channels, 1)
+        self.dropout = nn.Dropout2d(dropout_ratio) if dropout_ratio > 0 else None
+
+    def _joined_channels(self, in_channels: int | Sequence[int]) -> int | list[int]:
+        """Channels after the input transform; checks that channels, indices and transform belong together."""
+        name = type(self).__name__
+        if self.input_transform is None:
+            if not isinstance(in_channels, int) or not isinstance(self.in_index, int):
+                raise ValueError(
+                    f'{name}: in_channels={in_channels!r} and in_index={self.in_index!r} must both be one number; '
+                    "for several stages set input_transform='resize_concat' or 'multiple_select'"
+                )
+            return in_channels
+        if self.input_transform not in ('resize_concat', 'multiple_select'):
+            raise ValueError(
+                f"{name}: input_transform is 'resize_concat' or 'multiple_select', not {self.input_transform!r}"
+            )
+        if isinstance(in_channels, int) or isinstance(self.in_index, int) or len(in_channels) != len(self.in_index):
+            raise ValueError(
+                f'{name}: in_channels={in_channels!r} and in_index={self.in_index!r} must be lists of equal length '
+                f'with input_transform={self.input_transform!r}'
+            )
+        return sum(in_channels) if self.input_transform == 'resize_concat' else list(in_channels)
+
+    def _check_outputs(self, threshold: float | None) -> None:
+        name = type(self).__name__
+        if self.out_channels != self.num_classes and not (self.out_channels == 1 and self.num_classes == 2):
+            raise ValueError(
+                f'{name}: out_channels={self.out_channels} with num_classes={self.num_classes}; it is the number of '
+                'classes, or 1 for two classes'
+            )
+        if threshold is not None and self.out_channels != 1:
+            raise ValueError(f'{name}: threshold needs out_channels=1')
+
+    # ------------------------------------------------------------------ what a head is made of
+
+    def forward(self, feats: Features) -> Any:
+        """Logits ``(N, K, h, w)`` of the stages."""
+        raise NotImplementedError(f'{type(self).__name__} has no forward(feats)')
+
+    def _transform_inputs(self, inputs: Features) -> Any:
+        """The stage, or the stages, that this head takes; see ``input_transform``."""
+        if self.input_transform is None:
+            return inputs[self.in_index]  # type: ignore[index]
+        picked = [inputs[i] for i in self.in_index]  # type: ignore[union-attr]
+        if self.input_transform == 'multiple_select':
+            return picked
+        size = picked[0].shape[2:]
+        return torch.cat([resize(x, size=size, mode='bilinear', align_corners=self.align_corners) for x in picked], 1)
+
+    def cls_seg(self, feat_nchw: Tensor) -> Tensor:
+        """Logits ``(N, K, h, w)`` of the last feature."""
+        return self.conv_seg(feat_nchw if self.dropout is None else self.dropout(feat_nchw))
+
+    # ------------------------------------------------------------------ losses
+
+    def loss(self, feats: Features, target_n1hw: Tensor) -> dict[str, Tensor]:
+        """Losses by name, and ``acc_seg``, the accuracy of pixels in percent.
+
+        Args:
+            feats: Stages of the backbone or neck.
+            target_n1hw: Labels, integers; the logits are brought to their size.
+        """
+        return self.losses(self(feats), target_n1hw)
+
+    def losses(self, seg_logit: Tensor, seg_label: Tensor) -> dict[str, Tensor]:
+        """Losses by name of logits ``(N, K, h, w)`` and labels ``(N, 1, H, W)``."""
+        size = seg_label.shape[2:]
+        logits_nkhw = resize(seg_logit.float(), size=size, mode='bilinear', align_corners=self.align_corners)
+        weight_nhw = None if self.sampler is None else self.sampler.sample(logits_nkhw, seg_label)
+        target_nhw = seg_label.squeeze(1).long()
+        losses: dict[str, Tensor] = {}
+        for loss, name, takes_ignore_index in self._losses:
+            options = {'ignore_index': self.ignore_index} if takes_ignore_index else {}
+            value = loss(logits_nkhw, target_nhw, weight=weight_nhw, **options)
+            losses[name] = losses[name] + value if name in losses else value
+        losses['acc_seg'] = accuracy(logits_nkhw, target_nhw, ignore_index=self.ignore_index)
+        return losses
+
+
+class BaseCascadeDecodeHead(BaseDecodeHead):
+    """A decode head that also takes the logits of the one before it: ``forward(feats, prev_output)``."""
+
+    def forward(self, feats: Features, prev_output: Tensor) -> Any:  # type: ignore[override]
+        """Logits ``(N, K, h, w)`` of the stages and the previous logits."""
+        raise NotImplementedError(f'{type(self).__name__} has no forward(feats, prev_output)')
+
+    def loss(self, feats: Features, target_n1hw: Tensor, prev_output: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+        """As :meth:`BaseDecodeHead.loss`, after another head."""
+        return self.losses(self(feats, prev_output), target_n1hw)
+
+
+def loss_name(loss: nn.Module) -> str:
+    """Under what name a loss is logged: its ``loss_name``, or ``loss_`` and the name of its class."""
+    name = getattr(loss, 'loss_name', None) or f'loss_{type(loss).__name__.removesuffix("Loss").lower()}'
+    if 'loss' not in name:
+        logging.getLogger('intarsia').warning("%s is logged but not trained: its name has no 'loss' in it", name)
+    return name
+
+
+def _takes_ignore_index(loss: nn.Module) -> bool:
+    """A user's loss may not know about ignored pixels."""
+    parameters = inspect.signature(loss.forward).parameters
+    return 'ignore_index' in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

@@ -1,0 +1,1 @@
+"""Metrics of segmentation: counts of pixels, and what is said of them."""

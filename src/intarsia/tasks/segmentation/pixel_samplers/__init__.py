@@ -1,0 +1,1 @@
+"""Samplers of pixels: which of them a loss counts."""
