@@ -55,7 +55,6 @@ MISTAKES = {
     'file': (lambda v: v['data']['val'].update(data_prefix='no/where'), ('missing-file', 'data.val.data_prefix', None)),
     'generation': (lambda v: v.update(default_hooks={}), ('other-generation', 'default_hooks', None)),
     'import': (lambda v: v.update(custom_imports=dict(imports=['no_such_module'])), ('import-failed', 'custom_imports', None)),
-    'unsupported': (lambda v: v.update(fp16=dict(loss_scale=512.0)), ('unsupported', 'fp16', None)),
 }  # fmt: skip
 
 

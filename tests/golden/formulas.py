@@ -54,6 +54,12 @@ def onehot(labels: np.ndarray, num_classes: int) -> np.ndarray:
     return np.eye(num_classes, dtype=np.float32)[labels]
 
 
+def blocks(name: str, height: int, width: int, num: int, size: int = 4, dtype: Any = np.int64) -> np.ndarray:
+    """A label map ``(H, W)`` of squares with the labels 0 ... ``num`` - 1."""
+    labels = ints(name, 0, num, -(-height // size), -(-width // size))
+    return labels.repeat(size, axis=0).repeat(size, axis=1)[:height, :width].astype(dtype)
+
+
 def put(array: np.ndarray, value: Any, *index: Any) -> np.ndarray:
     """A copy with one assignment."""
     copy = np.array(array)
@@ -61,7 +67,7 @@ def put(array: np.ndarray, value: Any, *index: Any) -> np.ndarray:
     return copy
 
 
-NAMES = {f.__name__: f for f in (z, ints, u, softmax, sigmoid, onehot, put)} | {'np': np}
+NAMES = {f.__name__: f for f in (z, ints, u, softmax, sigmoid, onehot, blocks, put)} | {'np': np}
 
 
 def evaluate(value: Any) -> Any:

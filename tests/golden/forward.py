@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from intarsia.core.registries import MODELS
-from tests.golden.fill import deviation, fill, key_hash, make_input, state_hash, tuples
+from intarsia.tasks.segmentation.decode_head import BaseCascadeDecodeHead
+from intarsia.tasks.segmentation.heads.point_head import PointHead
+from tests.golden.fill import deviation, fill, generator, key_hash, make_input, state_hash, tuples
 from tests.golden.models import bind, missing_components, task_of
 from tests.golden.outcome import Outcome
 
@@ -81,7 +84,37 @@ def _classify(model: Any, img_nchw: Tensor) -> dict[str, Tensor]:
     return outputs
 
 
-CALLS: dict[str, Callable[[Any, Tensor], dict[str, Tensor]]] = {'ImageClassifier': _classify}
+def _segment(model: Any, img_nchw: Tensor) -> dict[str, Tensor]:
+    """The outputs of backbone and neck, and those of every head, at its own size."""
+    feats = model.backbone(img_nchw)
+    outputs = flatten('backbone', feats)
+    if model.with_neck:
+        feats = model.neck(feats)
+        outputs |= flatten('neck', feats)
+    for name in ('decode_head', 'auxiliary_head'):
+        part = getattr(model, name)
+        several = isinstance(part, nn.ModuleList)
+        for i, head in enumerate(part if several else [part] if part else []):
+            previous = outputs.get(f'decode_head.{i - 1}') if isinstance(head, BaseCascadeDecodeHead) else None
+            outputs |= _head_outputs(f'{name}.{i}' if several else name, head, feats, previous)
+    return outputs
+
+
+def _head_outputs(name: str, head: Any, feats: Any, previous: Tensor | None) -> dict[str, Tensor]:
+    """All that a head computes: with auxiliary logits; of a head of points, what it finds at some of them."""
+    if isinstance(head, PointHead):
+        n = len(feats[0])
+        points = torch.from_numpy(generator('points').random(n * 64 * 2, np.float32).reshape(n, 64, 2))
+        fine, coarse = head.at_points(feats, previous, points)
+        return {f'{name}.fine': fine, f'{name}.coarse': coarse, name: head.classify(fine, coarse)}
+    if previous is not None:
+        return {name: head(feats, previous)}
+    return flatten(name, getattr(head, 'outputs', head)(feats))
+
+
+CALLS: dict[str, Callable[[Any, Tensor], dict[str, Tensor]]] = {
+    'ImageClassifier': _classify, 'EncoderDecoder': _segment, 'CascadeEncoderDecoder': _segment,
+}  # fmt: skip
 
 
 def flatten(name: str, value: Any) -> dict[str, Tensor]:

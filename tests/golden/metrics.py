@@ -20,6 +20,7 @@ from intarsia.tasks.classification.metrics.metric import Metric
 from intarsia.tasks.classification.metrics.multi_label import MultiLabelMetric
 from intarsia.tasks.classification.metrics.single_label import SingleLabelMetric
 from intarsia.tasks.classification.results import ClassificationResult
+from tests.golden import metrics_segmentation
 from tests.golden.fill import tuples
 from tests.golden.formulas import compare, inputs_of, onehot
 from tests.golden.outcome import Outcome
@@ -34,6 +35,7 @@ DELIBERATE = {
     r'mmpretrain.*/Accuracy/thr-int': 'an int threshold is taken, not an error',
     r'mmpretrain.*/AveragePrecision.*/alldifficult': 'a class with difficult samples only has AP 0, as in 0.x',
     r'mmpretrain.*/MultiLabelMetric/\w+-thr0': 'the threshold 0.0 is named _thr-0.00, not _topNone',
+    **metrics_segmentation.DELIBERATE,
 }
 """Where the old values are mistakes or errors that ours leave out: id -> what ours does. They count as missing."""
 
@@ -208,6 +210,7 @@ OURS: dict[str, Callable[..., Any]] = {
     'mmpretrain.evaluation.SingleLabelMetric.calculate': _single_calculate,
     'mmpretrain.evaluation.VOCAveragePrecision': _voc_node('VOCAveragePrecision'),
     'mmpretrain.evaluation.VOCMultiLabelMetric': _voc_node('VOCMultiLabelMetric'),
+    **metrics_segmentation.OURS,
 }
 """Old function or class -> how ours computes the same."""
 
@@ -226,6 +229,8 @@ def run(record: Mapping[str, Any]) -> Outcome:
     named = inputs_of(record)
     if 'argmax(1)' in record['code']:
         named = _with_labels(named, record)
+    if record['task'] == 'segmentation':
+        named.update(metrics_segmentation.more_of(record))
     if 'raises' in record:
         return _run_error(function, named, record)
     keys_equal, deviation, wrong = compare(record, function(**named, **tuples(record['arguments'])))

@@ -13,15 +13,19 @@ from intarsia.core.registries import MODELS
 NOT_OF_THE_NETWORK = ('pretrained', 'data_preprocessor', 'train_cfg', 'test_cfg')
 """Fields of a model that change neither its parameters nor its forward pass."""
 
-TASKS = {'mmcls': 'classification', 'mmpretrain': 'classification'}
+TASKS = {
+    'mmcls': 'classification', 'mmpretrain': 'classification',
+    'mmseg': 'segmentation', 'mmsegmentation': 'segmentation',
+}  # fmt: skip
 """Toolbox -> task of ours."""
 
-DEFAULTS: dict[str, dict[str, Any]] = {
-    'VisionTransformer': {'out_type': 'cls_token'},
+DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
+    'mmpretrain-1': {'VisionTransformer': {'out_type': 'cls_token'}},
+    'mmseg-1': {'VisionTransformer': {'patch_bias': False}},
 }
-"""Type -> what a 1.x config means where it says nothing, if our (0.x) default is another."""
+"""Release -> type -> what its configs mean where they say nothing, if our (0.x) default is another."""
 
-PARTS = ('backbone', 'neck', 'head')
+PARTS = ('backbone', 'neck', 'head', 'decode_head', 'auxiliary_head')
 
 
 def task_of(zoo: str) -> str | None:
@@ -32,7 +36,7 @@ def task_of(zoo: str) -> str | None:
 def bind(model: Mapping[str, Any], zoo: str) -> dict[str, Any]:
     """A model config of a record as one of ours: without what is not of the network, 1.x defaults filled in."""
     kept = {key: value for key, value in model.items() if key not in NOT_OF_THE_NETWORK}
-    return _bound(kept, {} if zoo.startswith('mmcls') else DEFAULTS)
+    return _bound(kept, DEFAULTS.get(zoo.split('.', 1)[0], {}))
 
 
 def _bound(node: Any, defaults: Mapping[str, dict[str, Any]]) -> Any:
@@ -41,6 +45,8 @@ def _bound(node: Any, defaults: Mapping[str, dict[str, Any]]) -> Any:
     if not isinstance(node, Mapping):
         return node
     own = {key: _bound(value, defaults) for key, value in node.items() if not _is_pretrained(key, value)}
+    if 'type' in own:
+        own['type'] = str(own['type']).removeprefix('mmcls.').removeprefix('mmpretrain.')
     return {**defaults.get(str(node.get('type')), {}), **own}
 
 
@@ -62,5 +68,5 @@ def _types(node: Any) -> Iterator[str]:
             yield from _types(each)
     elif isinstance(node, Mapping) and 'type' in node:
         yield node['type']
-        for key in (*PARTS, 'loss'):
+        for key in (*PARTS, 'loss', 'loss_decode'):
             yield from _types(node.get(key))

@@ -92,11 +92,11 @@ def gray_level(record: Mapping[str, Any], stored: Node) -> float:
 
 
 def same_meta(name: str, value: Any, stored: Any) -> bool:
-    """Whether scalars, strings and lists of them agree; the newer generation leaves channels out of shapes."""
+    """Whether scalars, strings and lists of them agree; the newer generation gives shapes without channels, scales once."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(stored, list):
-        value = list(value)[: len(stored)] if name.endswith('_shape') else list(value)
+        value = list(value)[: len(stored)] if name.endswith(('_shape', 'scale_factor')) else list(value)
         return len(value) == len(stored) and all(same_meta('', v, s) for v, s in zip(value, stored, strict=True))
     if isinstance(stored, float):
         return math.isclose(float(value), stored, rel_tol=META_TOLERANCE, abs_tol=META_TOLERANCE)

@@ -15,20 +15,14 @@ import torch
 
 from intarsia.core.registries import BATCH_AUGMENTS, LOSSES, TRANSFORMS
 from intarsia.data.io.geometry import rescale_size, resize_to_multiple
-from intarsia.data.transforms.image_transform import three_channels
 from intarsia.data.transforms.transform import Compose
+from tests.golden import pipelines_segmentation
 from tests.golden.inputs import make, tuples
+from tests.golden.nodes import Named, Node, UnmappedError, flatten, flipped, on_all_channels, renamed, without
 from tests.golden.outcome import Outcome
 from tests.golden.outputs import compare
 
 TASK = 'classification'
-
-Node = dict[str, Any]
-Named = dict[str, Any]
-
-
-class UnmappedError(Exception):
-    """A fixture asks for what does not exist here."""
 
 
 def run(record: dict[str, Any], folder: str) -> Outcome:
@@ -38,6 +32,8 @@ def run(record: dict[str, Any], folder: str) -> Outcome:
         record: A line of the data fixtures, of kind ``pipeline``, ``transform`` or ``batch``.
         folder: Where the input files are written.
     """
+    if record['task'] == pipelines_segmentation.TASK:
+        return pipelines_segmentation.run(record, folder)
     if record['task'] != TASK:
         return Outcome(missing=[f'data of the task {record["task"]}'])
     try:
@@ -106,7 +102,7 @@ SAME = frozenset(
 """Transforms whose arguments are the same in both generations."""
 
 TO_HOUSE: dict[str, Callable[[Node], list[Node]]] = {
-    'CenterCrop': lambda n: [renamed(n, crop_size=('crop_size', flipped))],
+    'CenterCrop': lambda n: [renamed(n, TASK, crop_size=('crop_size', flipped))],
     'ColorJitter': lambda n: [{'backend': 'pillow', **n}],
     'EfficientNetCenterCrop': lambda n: [
         {'interpolation': 'bicubic', 'efficientnet_style': True, **n, 'type': 'CenterCrop'}
@@ -120,18 +116,22 @@ TO_HOUSE: dict[str, Callable[[Node], list[Node]]] = {
             'meta_keys': n.get('meta_keys', ('ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')),
         },
     ],
-    'Pad': lambda n: [renamed(n, size=('size', flipped), pad_val=('pad_val', on_all_channels))],
-    'RandomCrop': lambda n: [{'pad_half': True, **renamed(n, crop_size='size')}],
-    'RandomFlip': lambda n: [renamed(n, prob='flip_prob')],
+    'Pad': lambda n: [renamed(n, TASK, size=('size', flipped), pad_val=('pad_val', on_all_channels))],
+    'RandomCrop': lambda n: [{'pad_half': True, **renamed(n, TASK, crop_size='size')}],
+    'RandomFlip': lambda n: [renamed(n, TASK, prob='flip_prob')],
     'RandomGrayscale': lambda n: [
-        {'channel_weights': (1, 1, 1), 'keep_channels': False, **renamed(without(n, 'color_format'), prob='gray_prob')}
+        {
+            'channel_weights': (1, 1, 1),
+            'keep_channels': False,
+            **renamed(without(n, 'color_format'), TASK, prob='gray_prob'),
+        }
     ],
     'RandomResizedCrop': lambda n: [
-        renamed(n, scale='size', crop_ratio_range='scale', aspect_ratio_range='ratio'),
+        renamed(n, TASK, scale='size', crop_ratio_range='scale', aspect_ratio_range='ratio'),
     ],
-    'Resize': lambda n: [renamed(n, scale=('size', flipped))],
+    'Resize': lambda n: [renamed(n, TASK, scale=('size', flipped))],
     'ResizeEdge': lambda n: [
-        renamed(n, type='Resize', scale=('size', lambda length: (length, -1)), edge='adaptive_side')
+        renamed(n, TASK, type='Resize', scale=('size', lambda length: (length, -1)), edge='adaptive_side')
     ],
 }
 
@@ -168,40 +168,6 @@ def overflows(node: Node) -> bool:
     """Whether the old SolarizeAdd leaves the range of uint8, which it did for whole numbers."""
     magnitude = node.get('magnitude')
     return node['type'] == 'SolarizeAdd' and isinstance(magnitude, int) and magnitude + node.get('thr', 128) > 256
-
-
-def renamed(node: Node, **names: Any) -> Node:
-    """The node with some keys renamed; ``type`` gives the new type, a pair a new name and a function of the value."""
-    result = {'type': names.pop('type', node['type'])}
-    for key, value in node.items():
-        if key in names:
-            name = names[key]
-            name, change = name if isinstance(name, tuple) else (name, lambda same: same)
-            result[name] = change(value)
-        elif key != 'type':
-            result[key] = value
-    accepted = inspect.signature(TRANSFORMS.of(TASK).get(result['type'])).parameters
-    unknown = [key for key in result if key != 'type' and key not in accepted]
-    if unknown:
-        raise UnmappedError(f'{node["type"]}({", ".join(unknown)})')
-    return result
-
-
-def without(node: Node, *keys: str) -> Node:
-    """The node without some keys."""
-    return {key: value for key, value in node.items() if key not in keys}
-
-
-def flipped(size: Any) -> Any:
-    """``(width, height)`` to ``(height, width)``."""
-    return size if isinstance(size, int) else tuple(size)[::-1]
-
-
-def on_all_channels(value: Any) -> Any:
-    """A number of the newer generation, which fills all channels."""
-    if isinstance(value, dict):
-        raise UnmappedError('Pad of images and maps together')
-    return three_channels('pad_val', value)
 
 
 # ---------------------------------------------------------------------- running
@@ -306,11 +272,3 @@ def _run_batch(node: Node, inputs: Named, pinned: Mapping[str, Any], generation:
     augment = BATCH_AUGMENTS.of(TASK).build({'num_classes': 5, **node, 'type': kind})
     img, score = augment(torch.as_tensor(inputs['img']), label, PinnedDraws(pinned))
     return {'img': img, 'score': score}
-
-
-def flatten(results: Mapping[str, Any], prefix: str = '') -> Named:
-    """Nested dicts as one, names joined with dots."""
-    flat: Named = {}
-    for key, value in results.items():
-        flat |= flatten(value, f'{prefix}{key}.') if isinstance(value, Mapping) else {f'{prefix}{key}': value}
-    return flat

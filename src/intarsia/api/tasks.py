@@ -27,6 +27,20 @@ class Task(Protocol):
         """The picture that shows a result: uint8 BGR ``(H, W, 3)`` in and out."""
         ...
 
+    def draw_sample(self, image: np.ndarray, sample: Mapping[str, Any], dataset: Any) -> np.ndarray:
+        """The picture that shows a sample of the data with its target.
+
+        Args:
+            image: Its image, augmented, uint8 BGR ``(H, W, 3)``.
+            sample: What the pipeline gave.
+            dataset: Where it comes from.
+        """
+        ...
+
+    def check_data(self, dataset: Any) -> list[Problem]:
+        """Mistakes in the annotations that only a look at the files tells; quick, so of a part of them."""
+        ...
+
     def images_pipeline(self, pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """The test pipeline without the steps that need annotations."""
         ...
