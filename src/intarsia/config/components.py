@@ -18,6 +18,7 @@ CHILD_REGISTRIES: dict[str, Registry] = {
     'act_cfg': registries.ACTIVATION_LAYERS,
     'padding_cfg': registries.PADDING_LAYERS,
     'plugins': registries.PLUGIN_LAYERS,
+    'upsample_cfg': registries.PLUGIN_LAYERS,
     'init_cfg': registries.INITIALIZERS,
     'pipeline': registries.TRANSFORMS,
     'transforms': registries.TRANSFORMS,
@@ -42,13 +43,20 @@ CARRIED: dict[str, frozenset[str]] = {
 }
 """Keys that the owner of a list reads itself before it builds the nodes."""
 
-LAYERS = (registries.CONV_LAYERS, registries.NORM_LAYERS, registries.ACTIVATION_LAYERS, registries.PADDING_LAYERS)
+LAYERS = (
+    registries.CONV_LAYERS,
+    registries.NORM_LAYERS,
+    registries.ACTIVATION_LAYERS,
+    registries.PADDING_LAYERS,
+    registries.PLUGIN_LAYERS,
+)
 """Layers get their sizes from the network that builds them."""
 
 INJECTED: dict[str, frozenset[str]] = {
     'OPTIMIZERS': frozenset({'params'}),
     'HOOKS': frozenset({'runner', 'dataloader', 'evaluator'}),
     'SAMPLERS': frozenset({'dataset', 'dataset_size', 'seed', 'rank', 'world_size', 'shuffle'}),
+    'PIXEL_SAMPLERS': frozenset({'context'}),
     'OPTIMIZER_BUILDERS': frozenset({'optimizer_cfg', 'paramwise_cfg'}),
 }
 """Required arguments that whoever builds the component gives."""

@@ -37,9 +37,17 @@ def check_channels_and_classes(values: Mapping[str, Any], task: str | None) -> I
     for path, head in _heads_of(model):
         if knows_channels:
             yield from _check_channels(backbone, head, path, task)  # type: ignore[arg-type]
-        if isinstance(data, Mapping) and isinstance(head.get('num_classes'), int):
+        if isinstance(data, Mapping) and isinstance(head.get('num_classes'), int) and _tells_classes(head, task):
             for split in ('train', 'val', 'test'):
                 yield from _check_class_count(data.get(split), head['num_classes'], f'data.{split}', path, task)
+
+
+def _tells_classes(head: Mapping[str, Any], task: str | None) -> bool:
+    """Whether the classes of a head are those of the data: not of one that declares ``OWN_CLASSES = True``."""
+    try:
+        return not find_signature(head.get('type'), MODELS.of(task)).declared.get('OWN_CLASSES')
+    except (RegistryError, TypeError):
+        return False
 
 
 def _heads_of(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -70,8 +78,8 @@ def declared_channels(backbone: Mapping[str, Any], task: str | None) -> tuple[in
     """Channels of a backbone's outputs as its class declares them; None where only building it can tell.
 
     A class declares ``STATIC_CHANNELS = {argument: {value: channels of every stage}}``; a single number stands for
-    all stages. Any argument of the node
-    that its ``CHANNEL_ARGUMENTS`` lists makes the declaration void.
+    all stages, and ``STATIC_OUT_INDICES`` the stages it gives by default if those are not the last alone. Any argument
+    of the node that its ``CHANNEL_ARGUMENTS`` lists makes the declaration void.
     """
     try:
         declared = find_signature(backbone.get('type'), MODELS.of(task)).declared
@@ -83,7 +91,7 @@ def declared_channels(backbone: Mapping[str, Any], task: str | None) -> tuple[in
         value = backbone.get(argument)
         stages = by_value.get(value) if isinstance(value, (int, str)) else None
         if stages:
-            indices = backbone.get('out_indices', (len(stages) - 1,))
+            indices = backbone.get('out_indices', declared.get('STATIC_OUT_INDICES', (len(stages) - 1,)))
             picked = [indices] if isinstance(indices, int) else indices
             if len(stages) == 1:
                 return tuple(stages) * len(picked)

@@ -88,6 +88,10 @@ class EvaluationConfig:
     """Parts of names of metrics of which more is better, besides the usual ones."""
     less_keys: Sequence[str] | None = None
     """Parts of names of metrics of which less is better, besides the usual ones."""
+    pre_eval: bool = False
+    """Kept from older configs; results are always counted batch by batch."""
+    gpu_collect: bool = False
+    """Kept from older configs; processes exchange counts, not results."""
     loss: bool = False
     """Whether the validation loss is computed too and logged beside the metrics, as ``loss``."""
 
