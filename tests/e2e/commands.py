@@ -9,20 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
-
 CONTEXT = multiprocessing.get_context('forkserver')
-CONTEXT.set_forkserver_preload(
-    [
-        'torch',
-        'torch._dynamo',
-        'cv2',
-        'intarsia.api.train',
-        'intarsia.api.test',
-        'intarsia.api.predict',
-        'intarsia.api.plot',
-    ]
-)
+CONTEXT.set_forkserver_preload(['tests.e2e.preloaded'])
 
 
 def run(words, folder):
@@ -37,7 +25,6 @@ def run(words, folder):
 def _run(words, folder, output):
     os.chdir(folder)
     os.environ['COLUMNS'] = '80'
-    torch.set_num_threads(1)  # the networks of examples are too small for more
     file = os.open(output, os.O_WRONLY | os.O_APPEND)
     sys.stdout.flush()
     os.dup2(file, 1)

@@ -10,7 +10,6 @@ import torch
 from tests.golden.report import kind_of, read_records, run_record
 
 RECORDS = list(read_records(Path(__file__).with_name('sample.jsonl.xz')))
-NOT_OURS = {'EncoderDecoder'}
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -30,7 +30,7 @@ def browse(
     num: int = 16,
     epoch: int = 0,
     seed: int | None = None,
-) -> Path:
+) -> int:
     """Draw the first samples of an epoch as training gets them, with their targets, on one sheet.
 
     Args:
@@ -42,7 +42,7 @@ def browse(
         seed: Seed of the order and the augmentations; None takes that of the config, or 0.
 
     Returns:
-        The picture's file.
+        How many samples were drawn.
 
     Raises:
         ConfigError: The config has mistakes, or no such data set.
@@ -64,7 +64,7 @@ def browse(
         picture = picture_of(sample)
         cells.append(task.draw_sample(picture[..., ::-1].copy() if swap else picture, sample, dataset))
     write_image(contact_sheet(cells), Path(out))
-    return Path(out)
+    return len(cells)
 
 
 def picture_of(sample: Mapping[str, Any]) -> np.ndarray:

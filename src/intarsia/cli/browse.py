@@ -22,6 +22,6 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(args)
     from intarsia.api.browse import browse
 
-    file = browse(config, args.out, split=args.split, num=args.num, epoch=args.epoch)
-    print(f'{args.num} samples of data.{args.split} -> {file}')
+    count = browse(config, args.out, split=args.split, num=args.num, epoch=args.epoch)
+    print(f'{count} samples of data.{args.split} -> {args.out}')
     return 0

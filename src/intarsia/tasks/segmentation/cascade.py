@@ -49,6 +49,7 @@ class CascadeEncoderDecoder(EncoderDecoder):
         logits = first(feats)
         losses = prefixed('decode_0', first.losses(logits, target_n1hw))
         for i, head in enumerate(others, 1):
-            logits = head(feats, logits)
-            losses |= prefixed(f'decode_{i}', head.losses(logits, target_n1hw))
+            losses |= prefixed(f'decode_{i}', head.loss(feats, target_n1hw, logits))
+            if head is not others[-1]:
+                logits = head(feats, logits)
         return losses

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,9 @@ class BaseDecodeHead(BaseModule):
         ValueError: Arguments that do not fit each other.
     """
 
+    cfg_fields: ClassVar[Sequence[str]] = ()
+    """Attributes that ``train_cfg`` and ``test_cfg`` of the model set."""
+
     def __init__(
         self,
         in_channels: int | Sequence[int],
@@ -90,7 +93,7 @@ class BaseDecodeHead(BaseModule):
         losses = [loss_decode] if isinstance(loss_decode, Mapping) else list(loss_decode)
         built = [MODELS.of('segmentation').build(loss) for loss in losses]
         self.loss_decode = built[0] if isinstance(loss_decode, Mapping) else nn.ModuleList(built)
-        self._losses = [(loss, loss_name(loss), _takes_ignore_index(loss)) for loss in built]
+        self._losses = [(loss, loss_name(loss)) for loss in built]
         self.sampler = None if sampler is None else PIXEL_SAMPLERS.build(sampler, context=self)
         self.conv_seg = nn.Conv2d(channels, self.out_channels, 1)
         self.dropout = nn.Dropout2d(dropout_ratio) if dropout_ratio > 0 else None
@@ -164,9 +167,8 @@ class BaseDecodeHead(BaseModule):
         weight_nhw = None if self.sampler is None else self.sampler.sample(logits_nkhw, seg_label)
         target_nhw = seg_label.squeeze(1).long()
         losses: dict[str, Tensor] = {}
-        for loss, name, takes_ignore_index in self._losses:
-            options = {'ignore_index': self.ignore_index} if takes_ignore_index else {}
-            value = loss(logits_nkhw, target_nhw, weight=weight_nhw, **options)
+        for loss, name in self._losses:
+            value = call_loss(loss, logits_nkhw, target_nhw, weight_nhw, self.ignore_index)
             losses[name] = losses[name] + value if name in losses else value
         losses['acc_seg'] = accuracy(logits_nkhw, target_nhw, ignore_index=self.ignore_index)
         return losses
@@ -192,7 +194,32 @@ def loss_name(loss: nn.Module) -> str:
     return name
 
 
-def _takes_ignore_index(loss: nn.Module) -> bool:
-    """A user's loss may not know about ignored pixels."""
+def call_loss(
+    loss: nn.Module,
+    logits_nkhw: Tensor,
+    target_nhw: Tensor,
+    weight_nhw: Tensor | None,
+    ignore_index: int | None,
+    **options: Any,
+) -> Tensor:
+    """A loss of logits and labels.
+
+    A loss whose ``forward`` knows no ``ignore_index`` cannot take labels that may be no class: it gets a target of the
+    shape of the logits, 1 for the class of a pixel and 0 for the others, and a weight ``(N, 1, H, W)`` that is 0 where
+    pixels are ignored.
+    """
     parameters = inspect.signature(loss.forward).parameters
-    return 'ignore_index' in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if takes_all or 'ignore_index' in parameters:
+        return loss(logits_nkhw, target_nhw, weight=weight_nhw, ignore_index=ignore_index, **options)
+    is_counted_nhw = (target_nhw != ignore_index) & (target_nhw >= 0)
+    label_nhw = torch.where(is_counted_nhw, target_nhw, 0)
+    if logits_nkhw.shape[1] == 1:
+        score_nkhw = label_nhw[:, None].to(logits_nkhw.dtype)
+    else:
+        score_nkhw = torch.zeros_like(logits_nkhw).scatter_(1, label_nhw[:, None], 1.0)
+    weight_n1hw = is_counted_nhw[:, None].to(logits_nkhw.dtype)
+    if weight_nhw is not None:
+        weight_n1hw = weight_n1hw * weight_nhw[:, None]
+    known = {name: value for name, value in {'weight': weight_n1hw, **options}.items() if name in parameters}
+    return loss(logits_nkhw, score_nkhw, **known)

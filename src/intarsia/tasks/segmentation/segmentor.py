@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from intarsia.core.registries import MODELS, SEGMENTORS
 from intarsia.models.task_model import TaskModel
 from intarsia.nn.resize import resize
+from intarsia.tasks.segmentation.decode_head import BaseDecodeHead
 from intarsia.tasks.segmentation.inference import Inference, Meta
 from intarsia.tasks.segmentation.results import SegmentationResult
 
@@ -26,8 +27,9 @@ class EncoderDecoder(TaskModel):
         decode_head: Config of the head whose logits are the prediction.
         neck: Config of the neck: stages to stages.
         auxiliary_head: Config of a head that only adds to the loss in training, or several.
-        train_cfg: Kept from older configs; must be empty.
-        test_cfg: How an image is predicted: arguments of :class:`~intarsia.tasks.segmentation.inference.Inference`.
+        train_cfg: Settings of heads in training: attributes that their ``cfg_fields`` name.
+        test_cfg: How an image is predicted: arguments of :class:`~intarsia.tasks.segmentation.inference.Inference`, and
+            settings of heads.
         pretrained: Weights of the backbone.
         init_cfg: How weights are initialized.
     """
@@ -53,8 +55,18 @@ class EncoderDecoder(TaskModel):
         self.neck = None if neck is None else build_part(neck)
         self.decode_head: Any = build_part(decode_head)
         self.auxiliary_head: Any = None if auxiliary_head is None else build_part(auxiliary_head)
-        self.inference = Inference(**(test_cfg or {}))
+        self._set_up_heads(train_cfg or {})
+        self.inference = Inference(**self._set_up_heads(test_cfg or {}))
         self.num_classes, self.out_channels = self.last_head.num_classes, self.last_head.out_channels
+
+    def _set_up_heads(self, cfg: Mapping[str, Any]) -> dict[str, Any]:
+        """Give heads the settings that are theirs, and return the others."""
+        heads = [head for head in self.decode_head.modules() if isinstance(head, BaseDecodeHead)]
+        taken = {name for head in heads for name in head.cfg_fields if name in cfg}
+        for head in heads:
+            for name in taken.intersection(head.cfg_fields):
+                setattr(head, name, cfg[name])
+        return {name: value for name, value in cfg.items() if name not in taken}
 
     @property
     def last_head(self) -> Any:

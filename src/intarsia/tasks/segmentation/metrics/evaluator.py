@@ -118,11 +118,11 @@ class SegmentationEvaluator:
 
     def _named_values(self) -> dict[str, float]:
         scores = self._named.scores()
-        values = {name: value / 100 for name, value in mean_scores(scores).items()}
+        values = {name: round(value / 100, 4) for name, value in mean_scores(scores).items()}
         for name, value_c in scores.items():
             if name != 'aAcc':
                 each = zip(self.class_names, percent(value_c) / 100, strict=True)
-                values.update({f'{name}.{class_name}': float(value) for class_name, value in each})
+                values.update({f'{name}.{class_name}': round(float(value), 4) for class_name, value in each})
         return values
 
     @property

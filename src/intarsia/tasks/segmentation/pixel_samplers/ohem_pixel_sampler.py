@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from intarsia.core.registries import PIXEL_SAMPLERS
+from intarsia.tasks.segmentation.decode_head import call_loss
 
 
 @torch.no_grad()
@@ -100,9 +101,7 @@ class OHEMPixelSampler:
         losses = self.context.loss_decode
         found = []
         for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
-            value = loss(
-                logit_nchw, label_nhw, ignore_index=self.context.ignore_index, reduction_override='none'
-            )  # fmt: skip
+            value = call_loss(loss, logit_nchw, label_nhw, None, self.context.ignore_index, reduction_override='none')
             value = value.sum(dim=1) if value.shape == logit_nchw.shape else value
             if value.shape == label_nhw.shape:
                 found.append(value)
