@@ -1,4 +1,4 @@
-"""Fills the generated parts of the guides: the loop, the codes of problems, the fields of a config.
+"""Fills the generated parts of the guides: the loop, codes of problems, fields of a config, tables of components.
 
     make docs
 
@@ -13,6 +13,8 @@ import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+
+import tables
 
 from intarsia.config import schema
 from intarsia.config.check import CODES
@@ -65,7 +67,9 @@ def _rows(node: ast.ClassDef) -> list[str]:
     return rows
 
 
-PARTS: dict[str, Callable[[], str]] = {'stages': stages, 'loop': loop_source, 'codes': codes, 'fields': fields}
+PARTS: dict[str, Callable[[], str]] = {
+    'stages': stages, 'loop': loop_source, 'codes': codes, 'fields': fields, **tables.PARTS,
+}  # fmt: skip
 
 
 def filled(text: str) -> str:
@@ -80,7 +84,7 @@ def filled(text: str) -> str:
 
 def main() -> None:
     """Rewrite the guides."""
-    for guide in sorted(GUIDES.glob('*.md')):
+    for guide in sorted(GUIDES.rglob('*.md')):
         guide.write_text(filled(guide.read_text(encoding='utf-8')), encoding='utf-8')
 
 

@@ -18,7 +18,7 @@ from intarsia.core.registries import DATASETS
 from intarsia.data.device import DeviceNormalize, ToDevice
 from intarsia.data.loader import Loader
 from intarsia.data.samplers import RandomSampler
-from intarsia.engine.hooks.lr_updater import CosineAnnealingLrUpdaterHook
+from intarsia.engine.hooks.lr_annealing import CosineAnnealingLrUpdaterHook
 from intarsia.engine.hooks.optimizer import OptimizerHook
 from intarsia.engine.runner import EpochBasedRunner
 

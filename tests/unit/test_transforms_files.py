@@ -43,6 +43,19 @@ def test_exif_orientation(tmp_path: Path, backend: Any) -> None:
     assert read_image(path, 'color_ignore_orientation', backend=backend).shape == (8, 16, 3)
 
 
+@pytest.mark.parametrize('mode', ['L', 'P', '1', 'LA'])
+def test_unchanged_masks_are_what_pillow_stores(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / 'mask.png'
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(IMG[..., 0]).convert(mode).save(path, exif=exif, transparency=7 if mode in 'LP' else None)
+    stored = read_image(path, 'unchanged', backend='pillow')
+    assert np.array_equal(stored, np.array(Image.open(path)))
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(DataError, match=r'mask\.png'):
+        read_image(path, 'unchanged', backend='pillow')
+
+
 @pytest.mark.parametrize('backend', ['cv2', 'pillow'])
 def test_missing_and_broken_files_are_named(tmp_path: Path, backend: Any) -> None:
     with pytest.raises(DataError, match=r'nowhere\.png'):

@@ -77,7 +77,7 @@ def test_clipping_by_norm_and_by_value():
 
 
 def test_a_misspelt_argument_of_clipping_is_told():
-    with pytest.raises(ValueError, match="does not know 'max_nrom'.*Did you mean 'max_norm'"):
+    with pytest.raises(ConfigError, match=r"no argument 'max_nrom'.*Did you mean 'max_norm'"):
         Update(dict(max_nrom=1))
 
 

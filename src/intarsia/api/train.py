@@ -119,6 +119,9 @@ def _need(run: RunConfig) -> None:
         problems.append(Problem('missing-field', "training needs 'data.train'.", 'data.train'))
     if isinstance(run.runner, RunnerConfig) and not (run.runner.max_epochs or run.runner.max_iters):
         problems.append(Problem('missing-field', "'runner' needs max_epochs or max_iters.", 'runner'))
+    if run.compile and run.activation_checkpointing:
+        message = 'torch.compile cannot look through activation_checkpointing; choose one of the two.'
+        problems.append(Problem('bad-config', message, 'activation_checkpointing'))
     if run.auto_scale_lr is not None and run.auto_scale_lr.enable and not run.auto_scale_lr.base_batch_size:
         message = 'scaling the learning rate needs auto_scale_lr.base_batch_size, the batch size it was made for.'
         problems.append(Problem('missing-field', message, 'auto_scale_lr'))

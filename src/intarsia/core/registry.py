@@ -22,7 +22,14 @@ class Component:
     task: str | None
     view: str
     target: Any
-    place: str
+
+    @functools.cached_property
+    def place(self) -> str:
+        """``FILE:LINE`` of the definition, or its module if it has no file; finding it means reading the file."""
+        try:
+            return f'{inspect.getsourcefile(self.target)}:{inspect.getsourcelines(self.target)[1]}'
+        except (OSError, TypeError):
+            return f'module {getattr(self.target, "__module__", "?")}'
 
     @property
     def is_builtin(self) -> bool:
@@ -96,7 +103,7 @@ class Registry:
             raise TypeError(f'only classes and functions can be registered in {self.name}, not {target!r}')
         names = [name] if isinstance(name, str) else list(name) if name else [target.__name__]
         for each in names:
-            self._add(Component(each, self.task_for(target), self.name, target, _place(target)), force)
+            self._add(Component(each, self.task_for(target), self.name, target), force)
         return target
 
     def task_for(self, target: Any) -> str | None:
@@ -180,7 +187,7 @@ class Registry:
             module = importlib.import_module(entry.module)
             if not entry.module.startswith('intarsia'):
                 target = getattr(module, entry.target)
-                self.root._components[key] = Component(entry.name, None, self.name, target, _place(target))
+                self.root._components[key] = Component(entry.name, None, self.name, target)
         if key not in self.root._components:
             raise RegistryError(f"{entry.file}:{entry.line}: '{entry.name}' did not register itself on import.")
         return self.root._components[key]
@@ -254,11 +261,3 @@ def _same_definition(one: Component, other: Component) -> bool:
         return True
     same_name = getattr(one.target, '__qualname__', 1) == getattr(other.target, '__qualname__', 2)
     return same_name and one.place == other.place
-
-
-def _place(target: Any) -> str:
-    """``FILE:LINE`` of a class or function, or its module if it has no file."""
-    try:
-        return f'{inspect.getsourcefile(target)}:{inspect.getsourcelines(target)[1]}'
-    except (OSError, TypeError):
-        return f'module {getattr(target, "__module__", "?")}'

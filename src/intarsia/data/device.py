@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
@@ -46,14 +47,19 @@ class DeviceNormalize:
         sources = reversed(order) if self.to_rgb and num_channels == 3 else order
         out_nchw = torch.empty(images_nchw.shape, dtype=torch.float32, device=images_nchw.device)
         for channel, source in zip(order, sources, strict=True):
-            out_nchw[:, channel] = self._one_channel(images_nchw[:, source], channel)
+            self._normalize_channel(images_nchw[:, source], channel, out_nchw[:, channel])
         return out_nchw
 
-    def _one_channel(self, plane_nhw: torch.Tensor, channel: int) -> torch.Tensor:
-        if plane_nhw.dtype == torch.uint8:
-            return self.table[channel][plane_nhw.int()]
-        centered = (plane_nhw.double() - float(self.mean[channel])).float()
-        return (centered.double() * (1 / float(self.std[channel]))).float()
+    def _normalize_channel(self, plane_nhw: torch.Tensor, channel: int, out_nhw: torch.Tensor) -> None:
+        if plane_nhw.dtype != torch.uint8:
+            centered = (plane_nhw.double() - float(self.mean[channel])).float()
+            out_nhw.copy_(centered.double() * (1 / float(self.std[channel])))
+        elif plane_nhw.device.type == 'cpu':  # OpenCV looks up several times as fast as torch indexes
+            row = self.table[channel].numpy()
+            for plane_hw, out_hw in zip(plane_nhw.numpy(), out_nhw.numpy(), strict=True):
+                cv2.LUT(plane_hw, row, out_hw)
+        else:
+            out_nhw.copy_(self.table[channel][plane_nhw.int()])
 
 
 def blank_padding(images_nchw: torch.Tensor, metas: Sequence[Mapping[str, Any]]) -> torch.Tensor:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from intarsia.core.errors import CheckpointError
 from intarsia.core.registries import HOOKS, RUNNERS
 from intarsia.engine import loop
 from intarsia.engine.checkpoint.state import load_run_state, save_run_state
@@ -201,8 +202,10 @@ class BaseRunner:
         return save_run_state(self, self.work_dir / name, save_optimizer, link_latest)
 
     def load_checkpoint(self, file: str | Path, strict: bool = True) -> None:
-        """Load weights only."""
-        load_state_dict(self.model, read_state_dict(file), strict=strict)
+        """Load weights only; a file of which nothing fits is an error also without ``strict``."""
+        report = load_state_dict(self.model, read_state_dict(file), strict=strict)
+        if not report.loaded:
+            raise CheckpointError(f'nothing in {file} fits {type(self.model).__name__}: {report}')
 
     def resume(self, file: str | Path, resume_optimizer: bool = True) -> None:
         """Continue the run that wrote ``file``, at the very iteration."""
@@ -237,6 +240,8 @@ class BaseRunner:
 
     def _where(self) -> str:
         """The iteration and the batch, for the traceback of what went wrong there."""
+        if self.data_batch is None:
+            return f'after {self.iter} iterations'
         batch = self.data_batch if isinstance(self.data_batch, Mapping) else {}
         shapes = ', '.join(f'{k} {tuple(v.shape)} {v.dtype}' for k, v in batch.items() if isinstance(v, torch.Tensor))
         place = f'iteration {self.iter + 1}, {self.inner_iter + 1} of round {self.epoch + 1} ({self.mode})'

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from intarsia.core.errors import closest
+from intarsia.core.errors import ConfigError, Problem, closest
 from intarsia.engine.precision import LossScaler
 
 CLIP_ARGUMENTS = {
@@ -26,7 +26,7 @@ class Update:
         scaler: Scales the loss, for float16.
 
     Raises:
-        ValueError: ``grad_clip`` has an entry that its function does not take.
+        ConfigError: ``grad_clip`` has an entry that its function does not take.
     """
 
     def __init__(self, grad_clip: Mapping[str, Any] | None = None, scaler: LossScaler | None = None) -> None:
@@ -35,11 +35,12 @@ class Update:
         self.clip_type = self.grad_clip.pop('type', 'norm')
         known = CLIP_ARGUMENTS.get(self.clip_type)
         if known is None:
-            raise ValueError(f"grad_clip has the type 'norm' or 'value', not {self.clip_type!r}")
+            message = f"grad_clip has the type 'norm' or 'value', not {self.clip_type!r}."
+            raise ConfigError(Problem('bad-config', message, 'optimizer_config.grad_clip.type'))
         for name in self.grad_clip.keys() - set(known):
-            close = closest(name, known)
-            hint = f" Did you mean '{close}'?" if close else ''
-            raise ValueError(f"grad_clip does not know '{name}'. It knows: {', '.join(known)}.{hint}")
+            message = f"grad_clip has no argument '{name}'. It accepts: {', '.join(known)}."
+            path = f'optimizer_config.grad_clip.{name}'
+            raise ConfigError(Problem('unknown-argument', message, path, suggestion=closest(name, known)))
 
     def __call__(
         self,

@@ -192,7 +192,7 @@ def load_state_dict(
         What was loaded and what was not.
 
     Raises:
-        CheckpointError: ``strict``, and keys are missing, unexpected or of another shape; or nothing fits at all.
+        CheckpointError: ``strict``, and keys are missing, unexpected or of another shape.
     """
     state = _after_hooks(module, _without_averages(_select(state, prefix, revise_keys)))
     expected = module.state_dict()
@@ -205,7 +205,7 @@ def load_state_dict(
             (k, _shape(v), _shape(expected[k])) for k, v in state.items() if k in expected and k not in fitting
         ),
     )
-    if (strict and not report.complete) or (expected and not fitting):
+    if strict and not report.complete:
         raise CheckpointError(f'the weights do not fit {type(module).__name__}: {report}')
     module.load_state_dict({k: _placed_like(v, expected[k]) for k, v in fitting.items()}, strict=False)
     return report
