@@ -112,8 +112,24 @@ def _head_outputs(name: str, head: Any, feats: Any, previous: Tensor | None) -> 
     return flatten(name, getattr(head, 'outputs', head)(feats))
 
 
+def _find_joints(model: Any, img_nchw: Tensor) -> dict[str, Tensor]:
+    """The outputs of backbone, neck and head; a tuple of one also as what it holds, as some old parts gave that."""
+    value, outputs = img_nchw, {}
+    for name in ('backbone', 'neck', 'head'):
+        part = getattr(model, name, None)
+        if part is not None:
+            value = part(value)
+            own_name = model.head_attribute if name == 'head' else name
+            outputs |= flatten(own_name, value)
+            if isinstance(value, tuple) and len(value) == 1:
+                outputs |= flatten(own_name, value[0])
+    return outputs
+
+
 CALLS: dict[str, Callable[[Any, Tensor], dict[str, Tensor]]] = {
     'ImageClassifier': _classify, 'EncoderDecoder': _segment, 'CascadeEncoderDecoder': _segment,
+    'TopDown': _find_joints, 'TopdownPoseEstimator': _find_joints, 'AssociativeEmbedding': _find_joints,
+    'BottomupPoseEstimator': _find_joints,
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from intarsia.tasks.classification.metrics.metric import Metric
 from intarsia.tasks.classification.metrics.multi_label import MultiLabelMetric
 from intarsia.tasks.classification.metrics.single_label import SingleLabelMetric
 from intarsia.tasks.classification.results import ClassificationResult
-from tests.golden import metrics_segmentation
+from tests.golden import metrics_codecs, metrics_segmentation
 from tests.golden.fill import tuples
 from tests.golden.formulas import compare, inputs_of, onehot
 from tests.golden.outcome import Outcome
@@ -36,6 +36,7 @@ DELIBERATE = {
     r'mmpretrain.*/AveragePrecision.*/alldifficult': 'a class with difficult samples only has AP 0, as in 0.x',
     r'mmpretrain.*/MultiLabelMetric/\w+-thr0': 'the threshold 0.0 is named _thr-0.00, not _topNone',
     **metrics_segmentation.DELIBERATE,
+    **metrics_codecs.DELIBERATE,
 }
 """Where the old values are mistakes or errors that ours leave out: id -> what ours does. They count as missing."""
 
@@ -211,6 +212,7 @@ OURS: dict[str, Callable[..., Any]] = {
     'mmpretrain.evaluation.VOCAveragePrecision': _voc_node('VOCAveragePrecision'),
     'mmpretrain.evaluation.VOCMultiLabelMetric': _voc_node('VOCMultiLabelMetric'),
     **metrics_segmentation.OURS,
+    **metrics_codecs.OURS,
 }
 """Old function or class -> how ours computes the same."""
 
@@ -231,6 +233,7 @@ def run(record: Mapping[str, Any]) -> Outcome:
         named = _with_labels(named, record)
     if record['task'] == 'segmentation':
         named.update(metrics_segmentation.more_of(record))
+    named.update(metrics_codecs.more_of(record))
     if 'raises' in record:
         return _run_error(function, named, record)
     keys_equal, deviation, wrong = compare(record, function(**named, **tuples(record['arguments'])))
@@ -242,7 +245,7 @@ def run(record: Mapping[str, Any]) -> Outcome:
 
 def _deliberate(record: Mapping[str, Any]) -> str | None:
     """Why the old value is not what ours gives, if that is on purpose."""
-    name = record['id'] if 'after=' not in record['code'] else 'mmcls/mAP/after'
+    name = record['id'] if ' after=' not in record['code'] else 'mmcls/mAP/after'
     return next((reason for pattern, reason in DELIBERATE.items() if re.match(pattern, name)), None)
 
 

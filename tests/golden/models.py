@@ -5,9 +5,11 @@ Both generations say most things alike. Where they do not, the difference stands
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from intarsia.config.dialects.one_x.model import house_model
 from intarsia.core.registries import MODELS
 
 NOT_OF_THE_NETWORK = ('pretrained', 'data_preprocessor', 'train_cfg', 'test_cfg')
@@ -16,6 +18,7 @@ NOT_OF_THE_NETWORK = ('pretrained', 'data_preprocessor', 'train_cfg', 'test_cfg'
 TASKS = {
     'mmcls': 'classification', 'mmpretrain': 'classification',
     'mmseg': 'segmentation', 'mmsegmentation': 'segmentation',
+    'mmpose': 'pose',
 }  # fmt: skip
 """Toolbox -> task of ours."""
 
@@ -25,7 +28,10 @@ DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Release -> type -> what its configs mean where they say nothing, if our (0.x) default is another."""
 
-PARTS = ('backbone', 'neck', 'head', 'decode_head', 'auxiliary_head')
+SCOPE = re.compile(r'^(mmcls|mmpretrain|mmpose)\.')
+"""What the name of a type begins with where it is looked up in the registry of another toolbox."""
+
+PARTS = ('backbone', 'neck', 'head', 'decode_head', 'auxiliary_head', 'keypoint_head')
 
 
 def task_of(zoo: str) -> str | None:
@@ -36,7 +42,7 @@ def task_of(zoo: str) -> str | None:
 def bind(model: Mapping[str, Any], zoo: str) -> dict[str, Any]:
     """A model config of a record as one of ours: without what is not of the network, 1.x defaults filled in."""
     kept = {key: value for key, value in model.items() if key not in NOT_OF_THE_NETWORK}
-    return _bound(kept, DEFAULTS.get(zoo.split('.', 1)[0], {}))
+    return _bound(house_model(kept), DEFAULTS.get(zoo.split('.', 1)[0], {}))
 
 
 def _bound(node: Any, defaults: Mapping[str, dict[str, Any]]) -> Any:
@@ -46,7 +52,7 @@ def _bound(node: Any, defaults: Mapping[str, dict[str, Any]]) -> Any:
         return node
     own = {key: _bound(value, defaults) for key, value in node.items() if not _is_pretrained(key, value)}
     if 'type' in own:
-        own['type'] = str(own['type']).removeprefix('mmcls.').removeprefix('mmpretrain.')
+        own['type'] = SCOPE.sub('', str(own['type']))
     return {**defaults.get(str(node.get('type')), {}), **own}
 
 
@@ -68,5 +74,5 @@ def _types(node: Any) -> Iterator[str]:
             yield from _types(each)
     elif isinstance(node, Mapping) and 'type' in node:
         yield node['type']
-        for key in (*PARTS, 'loss', 'loss_decode'):
+        for key in (*PARTS, 'loss', 'loss_decode', 'loss_keypoint'):
             yield from _types(node.get(key))

@@ -16,8 +16,7 @@ from intarsia.api.assemble import make_strategy, place_model, set_up_process, up
 from intarsia.api.data import build_loader
 from intarsia.api.models import build_model
 from intarsia.api.place import Place, find_place
-from intarsia.api.tasks import find_task
-from intarsia.config.check import checked
+from intarsia.api.tasks import find_task, ready
 from intarsia.config.file import ConfigFile
 from intarsia.config.schema import RunConfig, to_run_config
 from intarsia.core import registries
@@ -78,7 +77,7 @@ def largest_batch(
         ConfigError: The config has mistakes; it is for the CPU, and ``memory_mb`` is missing or cannot be measured;
             or several processes were started.
     """
-    run = to_run_config(checked(config).values)
+    run = to_run_config(ready(config).values)
     missing = [name for name in ('optimizer', 'data.train') if _at(run, name) is None]
     if missing:
         raise ConfigError([Problem('missing-field', f"a step of training needs '{name}'.", name) for name in missing])

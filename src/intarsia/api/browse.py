@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 
 from intarsia.api.data import build_dataset, joined, take_normalize
-from intarsia.api.tasks import find_task
-from intarsia.config.check import checked
+from intarsia.api.tasks import find_task, ready
 from intarsia.config.file import ConfigFile
 from intarsia.config.schema import to_run_config
 from intarsia.core.errors import ConfigError, Problem
@@ -47,7 +46,7 @@ def browse(
     Raises:
         ConfigError: The config has mistakes, or no such data set.
     """
-    run = to_run_config(checked(config).values)
+    run = to_run_config(ready(config).values)
     node = getattr(run.data, split)
     if node is None:
         raise ConfigError(Problem('missing-field', f"there is no 'data.{split}' to look at.", f'data.{split}'))

@@ -110,14 +110,5 @@ def test_pipeline_of(values: Mapping[str, Any], task: Task) -> Callable[[dict[st
     steps = pipeline_of(joined(data.get('test') or data.get('val')))
     if not steps:
         return None
-    nodes = task.images_pipeline(steps)
-    of_files = Compose(nodes, task.name)
-    of_arrays = Compose([n for n in nodes if n.get('type') != 'LoadImageFromFile'], task.name)
-
-    def pipeline(results: dict[str, Any]) -> dict[str, Any] | None:
-        if 'img' not in results:
-            return of_files(results, np.random.default_rng(0))
-        shape = results['img'].shape
-        return of_arrays({**results, 'img_shape': shape, 'ori_shape': shape}, np.random.default_rng(0))
-
-    return pipeline
+    steps_of_images = Compose(task.images_pipeline(steps, values['model']), task.name)
+    return lambda results: steps_of_images(results, np.random.default_rng(0))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from intarsia.api.data import test_pipeline_of
-from intarsia.api.tasks import find_task
-from intarsia.config.check import checked
+from intarsia.api.tasks import find_task, ready
 from intarsia.config.components import check_node
+from intarsia.config.dialects.one_x.model import house_model
 from intarsia.config.file import ConfigFile, config_of, load_config
 from intarsia.config.override import apply_options
 from intarsia.config.pretrained import without_pretrained
@@ -23,7 +23,7 @@ def build_model(model: Mapping[str, Any], *, init: bool = True) -> Any:
     """Build a network from its config.
 
     Args:
-        model: ``dict(type='ImageClassifier', backbone=dict(...), ...)``. It is not changed.
+        model: ``dict(type='ImageClassifier', backbone=dict(...), ...)``, of either generation. It is not changed.
         init: Whether its weights are initialized as the config says (which may load pretrained ones).
 
     Returns:
@@ -32,6 +32,7 @@ def build_model(model: Mapping[str, Any], *, init: bool = True) -> Any:
     Raises:
         ConfigError: All mistakes in ``model``, together.
     """
+    model = house_model(model)
     task = find_task(model)
     findings = list(check_node(model, MODELS.of(task.name), 'model'))
     if findings:
@@ -66,7 +67,7 @@ def load(
     """
     read = config_of(config) if isinstance(config, Mapping) else load_config(config)
     apply_options(read, cfg_options)
-    return load_model(checked(read, files=False), checkpoint, device=device)
+    return load_model(ready(read, files=False), checkpoint, device=device)
 
 
 def load_model(config: ConfigFile, checkpoint: str | Path | None, *, device: str | None = None) -> Any:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from intarsia.api.models import load_model
-from intarsia.api.tasks import find_task
-from intarsia.config.check import checked
+from intarsia.api.tasks import find_task, ready
 from intarsia.config.file import ConfigFile
 from intarsia.core.errors import DataError
 from intarsia.data.io.image import read_image, write_image
@@ -62,7 +61,7 @@ def predict(
         DataError: An image is missing or broken, or there is none.
     """
     files = find_images(images)
-    model = load_model(checked(config, files=False), checkpoint, device=device)
+    model = load_model(ready(config, files=False), checkpoint, device=device)
     task = find_task(config.values['model'], config.values.get('task'))
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)

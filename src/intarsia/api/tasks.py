@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from intarsia.config.check import checked
+from intarsia.config.file import ConfigFile
 from intarsia.config.schema import EvaluationConfig
 from intarsia.core.errors import ConfigError, Problem
 from intarsia.core.registries import MODELS
@@ -41,9 +44,30 @@ class Task(Protocol):
         """Mistakes in the annotations that only a look at the files tells; quick, so of a part of them."""
         ...
 
-    def images_pipeline(self, pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The test pipeline without the steps that need annotations."""
+    def images_pipeline(
+        self, pipeline: Sequence[Mapping[str, Any]], model: Mapping[str, Any]
+    ) -> list[Mapping[str, Any]]:
+        """The test pipeline of a model's config, without the steps that need annotations."""
         ...
+
+    def complete(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A checked config with what its model and its data sets have to know of each other."""
+        ...
+
+
+def ready(config: ConfigFile, *, files: bool = True) -> ConfigFile:
+    """The config, checked and completed by its task.
+
+    Args:
+        config: As read.
+        files: Whether values that name missing files are mistakes.
+
+    Raises:
+        ConfigError: All mistakes, together.
+    """
+    found = checked(config, files=files)
+    task = find_task(found.values['model'], found.values.get('task'))
+    return dataclasses.replace(found, values=dict(task.complete(found.values)))
 
 
 def find_task(model: Mapping[str, Any], fallback: str | None = None) -> Task:

@@ -9,8 +9,7 @@ from typing import Any
 from intarsia.api.data import build_loader
 from intarsia.api.models import load_model
 from intarsia.api.place import Place, find_place
-from intarsia.api.tasks import find_task
-from intarsia.config.check import checked
+from intarsia.api.tasks import find_task, ready
 from intarsia.config.file import ConfigFile
 from intarsia.config.schema import EvaluationConfig, RunConfig, to_run_config
 from intarsia.core.errors import ConfigError, Problem
@@ -29,7 +28,8 @@ def test(config: ConfigFile, checkpoint: str | Path) -> Mapping[str, Any]:
         ConfigError: The config has mistakes or no ``data.test``.
         CheckpointError: The checkpoint is missing, broken or does not fit.
     """
-    run = to_run_config(checked(config).values)
+    config = ready(config)
+    run = to_run_config(config.values)
     if run.data.test is None:
         raise ConfigError(Problem('missing-field', "testing needs 'data.test'.", 'data.test'))
     place = find_place(run)

@@ -10,7 +10,8 @@ from typing import Any
 from intarsia.api.assemble import assemble
 from intarsia.api.place import Place, find_place
 from intarsia.api.probe import probe_model
-from intarsia.config.check import checked, located
+from intarsia.api.tasks import ready
+from intarsia.config.check import located
 from intarsia.config.file import ConfigFile
 from intarsia.config.schema import RunConfig, RunnerConfig, to_run_config
 from intarsia.core.errors import CheckpointError, ConfigError, Problem
@@ -62,7 +63,8 @@ def train(config: ConfigFile, *, validate: bool = True, console: Any = None) -> 
 
 
 def _train(config: ConfigFile, *, validate: bool, console: Any) -> TrainResult:
-    run = to_run_config(checked(config).values)
+    config = ready(config)
+    run = to_run_config(config.values)
     _need(run)
     problems = probe_model(config)
     if problems:

@@ -27,14 +27,16 @@ CHILD_REGISTRIES: dict[str, Registry] = {
     'datasets': registries.DATASETS,
     'augments': registries.BATCH_AUGMENTS,
     'sampler': registries.SAMPLERS,
+    'codec': registries.CODECS,
+    'encoder': registries.CODECS,
 }
 """Which registry the nodes below an argument belong to; others stay in the registry of their parent."""
 
 CHILDREN_OF_MODELS: dict[str, Registry] = {**CHILD_REGISTRIES, 'sampler': registries.PIXEL_SAMPLERS}
 """The same within a model."""
 
-NOT_NODES = frozenset({'on_trace_ready'})
-"""Arguments whose ``type`` names no component."""
+NOT_NODES = frozenset({'on_trace_ready', 'dataset_info', 'metainfo'})
+"""Arguments in which ``type`` names no component."""
 
 CARRIED: dict[str, frozenset[str]] = {
     'policies': frozenset({'magnitude_key', 'magnitude_range'}),

@@ -34,6 +34,9 @@ METRICS = Registry('METRICS')
 PIXEL_SAMPLERS = Registry('PIXEL_SAMPLERS')
 """Which pixels count in the loss of a segmentation head."""
 
+CODECS = Registry('CODECS')
+"""How the joints of a pose become targets of a network, and its outputs joints."""
+
 HOOKS = Registry('HOOKS')
 RUNNERS = Registry('RUNNERS')
 OPTIMIZERS = Registry('OPTIMIZERS')

@@ -15,8 +15,8 @@ from intarsia.data.collate import collate
 from intarsia.data.device import ToDevice
 from intarsia.nn.module import BaseModule
 
-Image = str | Path | np.ndarray
-"""An image to predict: a file, or a uint8 array ``(H, W, 3)`` in BGR order."""
+Image = str | Path | np.ndarray | Mapping[str, Any]
+"""An image to predict: a file; a uint8 array ``(H, W, 3)`` in BGR order; or what a pipeline starts from."""
 
 
 class TaskModel(BaseModule):
@@ -199,6 +199,8 @@ def _shapes(sample: Mapping[str, Any]) -> list[Any]:
 
 
 def _describe(image: Image) -> dict[str, Any]:
+    if isinstance(image, Mapping):
+        return dict(image)
     if isinstance(image, np.ndarray):
         return {'img': image}
     return {'img_info': {'filename': str(image)}, 'img_prefix': None}

@@ -18,7 +18,8 @@ from intarsia.data.transforms.transform import Results, Transform
 class LoadImageFromFile(Transform):
     """Read the image of a sample.
 
-    The sample names it by ``img_prefix`` (a folder, or None) and ``img_info['filename']``, or by ``img_path``.
+    The sample names it by ``img_prefix`` (a folder, or None) and ``img_info['filename']``, or by ``img_path``; or it
+    holds it already as ``img``, an array that stays as it is.
     Sets ``img``, its ``img_shape``, ``ori_shape`` and ``pad_shape``, ``filename`` (the path), ``ori_filename`` (without
     the folder), the ``scale_factor`` 1.0, and an ``img_norm_cfg`` that says that nothing was normalized.
 
@@ -46,18 +47,15 @@ class LoadImageFromFile(Transform):
 
     def __call__(self, results: Results, rng: np.random.Generator) -> Results:
         """Read; nothing is drawn."""
-        if results.get('img_info') is not None:
-            name = results['img_info']['filename']
-            path = os.path.join(results.get('img_prefix') or '', name)
+        if 'img' in results:
+            img = results['img']
         else:
-            name = path = results['img_path']
-        img = read_image(path, self.color_type, backend=self.imdecode_backend)
+            results['filename'], results['ori_filename'] = path_of(results)
+            img = read_image(results['filename'], self.color_type, backend=self.imdecode_backend)
         if self.to_float32:
             img = img.astype(np.float32)
         channels = img.shape[2] if img.ndim == 3 else 1
         results.update(
-            filename=path,
-            ori_filename=name,
             img=img,
             img_shape=img.shape,
             ori_shape=img.shape,
@@ -70,6 +68,14 @@ class LoadImageFromFile(Transform):
             },
         )
         return results
+
+
+def path_of(results: Results) -> tuple[str, str]:
+    """The path of a sample's image, and its name without the folder."""
+    if results.get('img_info') is None:
+        return results['img_path'], results['img_path']
+    name = results['img_info']['filename']
+    return os.path.join(results.get('img_prefix') or '', name), name
 
 
 def require_disk(file_client_args: Mapping[str, Any] | None) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from intarsia.core.registries import CLASSIFIERS, MODELS
+from intarsia.core.registries import CLASSIFIERS
+from intarsia.models.parts import build_part, in_a_row
 from intarsia.models.task_model import TaskModel
 from intarsia.tasks.classification.batch_augments import BatchAugments
 from intarsia.tasks.classification.results import ClassificationResult
@@ -47,9 +48,9 @@ class ImageClassifier(TaskModel):
         init_cfg: Any = None,
     ) -> None:
         super().__init__({'type': 'Pretrained', 'checkpoint': pretrained} if pretrained else init_cfg)
-        self.backbone = _build(backbone)
-        self.neck = None if neck is None else _build(neck)
-        self.head = None if head is None else _build(head)
+        self.backbone = build_part(backbone, 'classification')
+        self.neck = build_part(neck, 'classification', in_a_row)
+        self.head = build_part(head, 'classification')
         augments = (train_cfg or {}).get('augments')
         self.augments = BatchAugments(augments) if augments else None
         self._neck_takes_tensor = False
@@ -156,15 +157,6 @@ class ImageClassifier(TaskModel):
                     f'train_cfg.augments: {type(augment).__name__} has num_classes={augment.num_classes}, '
                     f'the head {expected}'
                 )
-
-
-def _build(part: Any) -> nn.Module:
-    """A module from its config; a list becomes a sequence of modules; a module stays as it is."""
-    if isinstance(part, nn.Module):
-        return part
-    if isinstance(part, (list, tuple)):
-        return nn.Sequential(*map(_build, part))
-    return MODELS.of('classification').build(part)
 
 
 def _step_generator() -> np.random.Generator:

@@ -46,7 +46,9 @@ class ClassificationTask:
         """Nothing: labels are checked when they are read."""
         return []
 
-    def images_pipeline(self, pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def images_pipeline(
+        self, pipeline: Sequence[Mapping[str, Any]], model: Mapping[str, Any]
+    ) -> list[Mapping[str, Any]]:
         """The pipeline without labels, reading images even if the data set holds arrays.
 
         An image file is read in BGR order, or as grey if the pipeline normalises one channel.
@@ -58,6 +60,10 @@ class ClassificationTask:
         is_grey = bool(means) and len(means[0]) == 1
         loading = dict(type='LoadImageFromFile', color_type='grayscale' if is_grey else 'color')
         return [loading, *({**n, 'to_rgb': True} if n.get('type') == 'Normalize' else n for n in nodes)]
+
+    def complete(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same: the number of classes is all that model and data share, and that is checked."""
+        return values
 
 
 def _sentence(error: Exception) -> str:

@@ -14,12 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from intarsia.core.registries import MODELS, PIXEL_SAMPLERS
+from intarsia.models.stage_input import Features, joined_channels, transform_inputs
 from intarsia.nn.module import BaseModule
 from intarsia.nn.resize import resize
 from intarsia.tasks.segmentation.losses.accuracy import accuracy
-
-Features = Sequence[Tensor]
-"""What a backbone or neck returns: one tensor a stage."""
 
 LAST_CONV_INIT = dict(type='Normal', std=0.01, override=dict(name='conv_seg'))
 """Initialization of the last convolution; other layers have that of their kind."""
@@ -80,7 +78,7 @@ class BaseDecodeHead(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.in_index, self.input_transform = in_index, input_transform
-        self.in_channels: Any = self._joined_channels(in_channels)
+        self.in_channels: Any = joined_channels(type(self).__name__, in_channels, in_index, input_transform)
         self.channels = channels
         self.num_classes = num_classes
         self.out_channels = num_classes if out_channels is None else out_channels
@@ -97,27 +95,6 @@ class BaseDecodeHead(BaseModule):
         self.sampler = None if sampler is None else PIXEL_SAMPLERS.build(sampler, context=self)
         self.conv_seg = nn.Conv2d(channels, self.out_channels, 1)
         self.dropout = nn.Dropout2d(dropout_ratio) if dropout_ratio > 0 else None
-
-    def _joined_channels(self, in_channels: int | Sequence[int]) -> int | list[int]:
-        """Channels after the input transform; checks that channels, indices and transform belong together."""
-        name = type(self).__name__
-        if self.input_transform is None:
-            if not isinstance(in_channels, int) or not isinstance(self.in_index, int):
-                raise ValueError(
-                    f'{name}: in_channels={in_channels!r} and in_index={self.in_index!r} must both be one number; '
-                    "for several stages set input_transform='resize_concat' or 'multiple_select'"
-                )
-            return in_channels
-        if self.input_transform not in ('resize_concat', 'multiple_select'):
-            raise ValueError(
-                f"{name}: input_transform is 'resize_concat' or 'multiple_select', not {self.input_transform!r}"
-            )
-        if isinstance(in_channels, int) or isinstance(self.in_index, int) or len(in_channels) != len(self.in_index):
-            raise ValueError(
-                f'{name}: in_channels={in_channels!r} and in_index={self.in_index!r} must be lists of equal length '
-                f'with input_transform={self.input_transform!r}'
-            )
-        return sum(in_channels) if self.input_transform == 'resize_concat' else list(in_channels)
 
     def _check_outputs(self, threshold: float | None) -> None:
         name = type(self).__name__
@@ -137,13 +114,7 @@ class BaseDecodeHead(BaseModule):
 
     def _transform_inputs(self, inputs: Features) -> Any:
         """The stage, or the stages, that this head takes; see ``input_transform``."""
-        if self.input_transform is None:
-            return inputs[self.in_index]  # type: ignore[index]
-        picked = [inputs[i] for i in self.in_index]  # type: ignore[union-attr]
-        if self.input_transform == 'multiple_select':
-            return picked
-        size = picked[0].shape[2:]
-        return torch.cat([resize(x, size=size, mode='bilinear', align_corners=self.align_corners) for x in picked], 1)
+        return transform_inputs(inputs, self.in_index, self.input_transform, self.align_corners)
 
     def cls_seg(self, feat_nchw: Tensor) -> Tensor:
         """Logits ``(N, K, h, w)`` of the last feature."""

@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from intarsia.core.registries import MODELS, SEGMENTORS
+from intarsia.core.registries import SEGMENTORS
+from intarsia.models.parts import build_part
 from intarsia.models.task_model import TaskModel
 from intarsia.nn.resize import resize
 from intarsia.tasks.segmentation.decode_head import BaseDecodeHead
@@ -49,12 +50,12 @@ class EncoderDecoder(TaskModel):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.backbone: Any = build_part(backbone)
+        self.backbone = build_part(backbone, 'segmentation')
         if pretrained is not None:
             self.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': pretrained}
-        self.neck = None if neck is None else build_part(neck)
-        self.decode_head: Any = build_part(decode_head)
-        self.auxiliary_head: Any = None if auxiliary_head is None else build_part(auxiliary_head)
+        self.neck = build_part(neck, 'segmentation')
+        self.decode_head = build_part(decode_head, 'segmentation')
+        self.auxiliary_head = build_part(auxiliary_head, 'segmentation')
         self._set_up_heads(train_cfg or {})
         self.inference = Inference(**self._set_up_heads(test_cfg or {}))
         self.num_classes, self.out_channels = self.last_head.num_classes, self.last_head.out_channels
@@ -147,15 +148,6 @@ class EncoderDecoder(TaskModel):
     def _results(self, scores: Sequence[Tensor], are_probabilities: bool = False) -> list[SegmentationResult]:
         masks = [self.inference.decide(score_khw, self.last_head.threshold, are_probabilities) for score_khw in scores]
         return [SegmentationResult(mask_hw.cpu().numpy(), self.classes, self.palette) for mask_hw in masks]
-
-
-def build_part(part: Any) -> Any:
-    """A module from its config; a list becomes a list of modules; a module stays as it is."""
-    if isinstance(part, nn.Module):
-        return part
-    if isinstance(part, (list, tuple)):
-        return nn.ModuleList(map(build_part, part))
-    return MODELS.of('segmentation').build(part)
 
 
 def prefixed(prefix: str, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -48,9 +48,15 @@ class SegmentationTask:
         """Masks with values that are no class, of another size than their image, or missing."""
         return check_masks(dataset)
 
-    def images_pipeline(self, pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def images_pipeline(
+        self, pipeline: Sequence[Mapping[str, Any]], model: Mapping[str, Any]
+    ) -> list[Mapping[str, Any]]:
         """The pipeline without the steps that need masks."""
         return [node for node in pipeline if node.get('type') not in NEEDS_MASKS]
+
+    def complete(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same: the number of classes is all that model and data share, and that is checked."""
+        return values
 
 
 TASK = SegmentationTask()

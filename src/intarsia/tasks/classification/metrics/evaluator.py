@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -11,10 +11,11 @@ import torch
 
 from intarsia.core.errors import DataError, closest
 from intarsia.core.registries import METRICS
+from intarsia.engine.metric_evaluator import MetricEvaluator
 from intarsia.tasks.classification.metrics.accuracy import Accuracy
 from intarsia.tasks.classification.metrics.average_precision import AveragePrecision
 from intarsia.tasks.classification.metrics.confusion_matrix import ConfusionMatrix
-from intarsia.tasks.classification.metrics.metric import Metric, as_thresholds
+from intarsia.tasks.classification.metrics.metric import as_thresholds
 from intarsia.tasks.classification.metrics.multi_label import MultiLabelMetric
 from intarsia.tasks.classification.metrics.single_label import SingleLabelMetric
 
@@ -24,10 +25,8 @@ USUAL_TOPK = (1, 5)
 MAX_MATRIX_CLASSES = 1000
 """With more classes no confusion matrix is counted along: it would outgrow the model."""
 
-Report = Callable[[], dict[str, Any]]
 
-
-class ClassificationEvaluator:
+class ClassificationEvaluator(MetricEvaluator):
     """The metrics of one data set; see :class:`intarsia.engine.evaluator.Evaluator`.
 
     Named metrics of data sets with one label a sample are ``accuracy`` (reported as ``accuracy_top-1``,
@@ -65,6 +64,7 @@ class ClassificationEvaluator:
         thr: float | None = None,
         difficult: Literal['negative', 'ignored'] = 'negative',
     ) -> None:
+        super().__init__()
         self._labels: np.ndarray | None = dataset.get_gt_labels() if hasattr(dataset, 'get_gt_labels') else None
         asked = [metric] if isinstance(metric, (str, Mapping)) else list(metric or ())
         nodes = [each for each in asked if isinstance(each, Mapping)]
@@ -73,7 +73,6 @@ class ClassificationEvaluator:
         if not asked:
             names = ['mAP'] if is_multi_label else ['accuracy']
         _check_names(names, MULTI_LABEL_NAMES if is_multi_label else SINGLE_LABEL_NAMES, is_multi_label)
-        self._parts: list[tuple[Metric, Report]] = []
         self._matrix = None if is_multi_label else ConfusionMatrix()
         if is_multi_label:
             self._add_multi_label(names, thr, k, difficult)
@@ -83,10 +82,13 @@ class ClassificationEvaluator:
         for node in nodes:
             if node.get('type') in (MULTI_LABEL_NAMES if is_multi_label else SINGLE_LABEL_NAMES):
                 named = {**options, **node}
-                self._parts += ClassificationEvaluator(dataset, named.pop('type'), **named)._parts
+                inner = ClassificationEvaluator(dataset, named.pop('type'), **named)
+                self.parts += [part for part in inner.parts if part[0] is not inner._matrix]
             else:
                 built = METRICS.of('classification').build(node)
-                self._parts.append((built, built.compute))
+                self.parts.append((built, built.compute))
+        if self._matrix is not None:
+            self.parts.append((self._matrix, dict))  # counted along, for pictures
 
     def _is_multi_label(self, names: Sequence[str]) -> bool:
         if self._labels is not None:
@@ -105,22 +107,22 @@ class ClassificationEvaluator:
         suffixes = [_suffix(thr) for thr in as_thresholds(thrs)] if isinstance(thrs, Sequence) else ['']
         if 'accuracy' in names:
             accuracy = Accuracy(topk=1 if topk is None else topk, thrs=thrs)
-            self._parts.append((accuracy, partial(_report_accuracy, accuracy, topk, suffixes)))
+            self.parts.append((accuracy, partial(_report_accuracy, accuracy, topk, suffixes)))
         items = [name for name in SINGLE_LABEL_NAMES if name in names and name != 'accuracy']
         if items:
             single = SingleLabelMetric(thrs=thrs, average=average)
-            self._parts.append((single, partial(_report_precision, single, items, suffixes)))
+            self.parts.append((single, partial(_report_precision, single, items, suffixes)))
 
     def _add_multi_label(
         self, names: Sequence[str], thr: float | None, k: int | None, difficult: Literal['negative', 'ignored']
     ) -> None:
         if 'mAP' in names:
             area = AveragePrecision()
-            self._parts.append((area, area.values))
+            self.parts.append((area, area.values))
         items = [name for name in MULTI_LABEL_NAMES if name in names and name != 'mAP']
         if items:
             multi = MultiLabelMetric(thr=thr, topk=k, difficult=difficult)
-            self._parts.append((multi, partial(_report_overall, multi, items)))
+            self.parts.append((multi, partial(_report_overall, multi, items)))
 
     # ------------------------------------------------------------------ counting
 
@@ -140,10 +142,9 @@ class ClassificationEvaluator:
         target = self._targets(batch)
         if len(target) != len(score_nc):
             raise DataError(f'there are {len(score_nc)} results, but {len(target)} targets')
-        if self._matrix is not None and score_nc.shape[1] <= MAX_MATRIX_CLASSES:
-            self._matrix.update(score_nc, target)
-        for metric, _ in self._parts:
-            metric.update(score_nc, target)
+        for metric, _ in self.parts:
+            if metric is not self._matrix or score_nc.shape[1] <= MAX_MATRIX_CLASSES:
+                metric.update(score_nc, target)
 
     def _targets(self, batch: Mapping[str, Any]) -> np.ndarray:
         if 'gt_label' in batch:
@@ -155,48 +156,10 @@ class ClassificationEvaluator:
             )
         return self._labels[torch.as_tensor(batch['sample_idx']).cpu().numpy().reshape(-1)]
 
-    def compute(self) -> dict[str, Any]:
-        """All metrics: floats, or lists of floats over classes.
-
-        Raises:
-            ValueError: Nothing was counted, or two metrics have one name.
-        """
-        values: dict[str, Any] = {}
-        for _, report in self._parts:
-            found = report()
-            twice = sorted(values.keys() & found.keys())
-            if twice:
-                raise ValueError(f'two metrics report {", ".join(twice)}; give one of them another prefix')
-            values.update(found)
-        return values
-
     @property
     def confusion_matrix(self) -> np.ndarray | None:
         """Int64 ``(C, C)``, rows are true classes; None for several labels a sample, above 1,000 classes, or so far."""
         return self._matrix.matrix if self._matrix is not None and self._matrix.state() else None
-
-    # ------------------------------------------------------------------ several processes
-
-    def _all(self) -> Iterable[Metric]:
-        return [*(metric for metric, _ in self._parts), *([] if self._matrix is None else [self._matrix])]
-
-    def table(self) -> str:
-        """Nothing: the metrics say it all."""
-        return ''
-
-    def state(self) -> list[dict[str, Any]]:
-        """What each metric counted: arrays in plain containers."""
-        return [metric.state() for metric in self._all()]
-
-    def merge(self, state: Sequence[Mapping[str, Any]]) -> None:
-        """Add the :meth:`state` of an evaluator of the same settings."""
-        for metric, counted in zip(self._all(), state, strict=True):
-            metric.merge(counted)
-
-    def reset(self) -> None:
-        """Forget what was counted."""
-        for metric in self._all():
-            metric.reset()
 
 
 def _check_names(names: Sequence[Any], known: Sequence[str], is_multi_label: bool) -> None:

@@ -101,7 +101,8 @@ class Census:
         """Of every label, as files have them."""
         self.masks: Counter[int] = Counter()
         self.first: dict[int, str] = {}
-        self.sizes: list[str] = []
+        self.sizes: dict[str, str] = {}
+        """What is said of every mask whose size is not that of its image."""
         self.foreign_colors: Counter[int] = Counter()
         self.first_foreign: str | None = None
 
@@ -126,13 +127,14 @@ class Census:
         size = _size_of_image(sample, stored)
         if size != stored.shape:
             height, width = stored.shape
-            self.sizes.append(f'{path} is {height}x{width}, its image {size[0]}x{size[1]} (height x width)')
+            self.sizes[path] = f'{path} is {height}x{width}, its image {size[0]}x{size[1]} (height x width)'
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong, all masks seen together."""
         if self.sizes:
             others = f' (and {len(self.sizes) - 1} more of {self.num_masks})' if len(self.sizes) > 1 else ''
-            yield Problem(CODE, f'a mask and its image have different sizes: {self.sizes[0]}{others}.')
+            path, sentence = next(iter(self.sizes.items()))
+            yield Problem(CODE, f'a mask and its image have different sizes: {sentence}{others}.', file=path)
         if self.foreign_colors:
             yield Problem(CODE, self._sentence_on_colors(), file=self.first_foreign)
         if not self.num_classes or not self.num_masks:
@@ -155,7 +157,7 @@ class Census:
 
     def _sentence_on_labels(self, foreign: list[int], seen: list[int]) -> str:
         named = [
-            f'{label} ({self.pixels[label]:,} pixels in {self.masks[label]} of {self.num_masks} masks)'
+            f'{label} ({_pixels(self.pixels[label])} in {self.masks[label]} of {self.num_masks} masks)'
             for label in foreign[:SHOWN]
         ]
         more = f' and {len(foreign) - SHOWN} more' if len(foreign) > SHOWN else ''
@@ -199,10 +201,14 @@ class Census:
         self.foreign_colors.update(foreign)
 
     def _sentence_on_colors(self) -> str:
-        named = [f'{_rgb(code)} ({n:,} pixels)' for code, n in self.foreign_colors.most_common(SHOWN)]
+        named = [f'{_rgb(code)} ({_pixels(n)})' for code, n in self.foreign_colors.most_common(SHOWN)]
         more = f' and {len(self.foreign_colors) - SHOWN} more' if len(self.foreign_colors) > SHOWN else ''
         guess = ' So many colours come from JPEG or from smooth resizing.' if len(self.foreign_colors) > 256 else ''
         return f'colours (R, G, B) of masks are not in the palette: {", ".join(named)}{more}.{guess}'
+
+
+def _pixels(count: int) -> str:
+    return '1 pixel' if count == 1 else f'{count:,} pixels'
 
 
 def _rgb(code: int) -> str:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia.core.registries import HEADS
+from intarsia.models.stage_input import Features
 from intarsia.nn.activation import build_activation_layer
 from intarsia.nn.norm import build_norm_layer
-from intarsia.tasks.segmentation.decode_head import BaseDecodeHead, Features
+from intarsia.tasks.segmentation.decode_head import BaseDecodeHead
 from intarsia.tasks.segmentation.heads.convs import convs_of
 
 

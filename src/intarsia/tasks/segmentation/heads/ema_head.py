@@ -13,7 +13,8 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 from intarsia.core.registries import HEADS
-from intarsia.tasks.segmentation.decode_head import BaseDecodeHead, Features
+from intarsia.models.stage_input import Features
+from intarsia.tasks.segmentation.decode_head import BaseDecodeHead
 from intarsia.tasks.segmentation.heads.convs import convs_of
 
 

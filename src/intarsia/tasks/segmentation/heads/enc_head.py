@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia.core.registries import HEADS, MODELS
+from intarsia.models.stage_input import Features
 from intarsia.nn.norm import build_norm_layer
 from intarsia.nn.resize import resize
-from intarsia.tasks.segmentation.decode_head import BaseDecodeHead, Features
+from intarsia.tasks.segmentation.decode_head import BaseDecodeHead
 from intarsia.tasks.segmentation.heads.convs import MakeConv, convs_of
 
 SE_LOSS: Mapping[str, Any] = {'type': 'segmentation.CrossEntropyLoss', 'use_sigmoid': True, 'loss_weight': 0.2}

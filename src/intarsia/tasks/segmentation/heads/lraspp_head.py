@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia.core.registries import HEADS
+from intarsia.models.stage_input import Features
 from intarsia.nn.conv_module import ConvModule
 from intarsia.nn.resize import resize
-from intarsia.tasks.segmentation.decode_head import BaseDecodeHead, Features
+from intarsia.tasks.segmentation.decode_head import BaseDecodeHead
 
 
 class WindowMeans(nn.Module):

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from intarsia.core.registries import HEADS
-from intarsia.tasks.segmentation.decode_head import BaseCascadeDecodeHead, Features
+from intarsia.models.stage_input import Features
+from intarsia.tasks.segmentation.decode_head import BaseCascadeDecodeHead
 from intarsia.tasks.segmentation.heads.convs import MakeConv, convs_of
 from intarsia.tasks.segmentation.heads.self_attention import MapAttention
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia.core.registries import HEADS
+from intarsia.models.stage_input import Features
 from intarsia.nn.resize import resize
-from intarsia.tasks.segmentation.decode_head import BaseCascadeDecodeHead, Features
+from intarsia.tasks.segmentation.decode_head import BaseCascadeDecodeHead
 from intarsia.tasks.segmentation.heads.convs import convs_of
 
 CONV1D: Mapping[str, Any] = {'type': 'Conv1d'}

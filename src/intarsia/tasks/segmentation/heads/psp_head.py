@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from intarsia.core.registries import HEADS
+from intarsia.models.stage_input import Features
 from intarsia.nn.resize import resize
-from intarsia.tasks.segmentation.decode_head import BaseDecodeHead, Features
+from intarsia.tasks.segmentation.decode_head import BaseDecodeHead
 from intarsia.tasks.segmentation.heads.convs import MakeConv, convs_of
 
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from intarsia.core.registries import HEADS
+from intarsia.models.stage_input import Features
 from intarsia.nn.conv_module import RELU
 from intarsia.nn.resize import resize
-from intarsia.tasks.segmentation.decode_head import BaseDecodeHead, Features
+from intarsia.tasks.segmentation.decode_head import BaseDecodeHead
 from intarsia.tasks.segmentation.heads.convs import convs_of
 
 

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia.core.registries import HEADS
+from intarsia.models.stage_input import Features
 from intarsia.nn.drop import decay_rule
 from intarsia.nn.init import constant_init, trunc_normal_, trunc_normal_init
 from intarsia.nn.norm import build_norm_layer
 from intarsia.tasks.segmentation.backbones.vision_transformer import TransformerEncoderLayer
-from intarsia.tasks.segmentation.decode_head import BaseDecodeHead, Features
+from intarsia.tasks.segmentation.decode_head import BaseDecodeHead
 
 GELU: Mapping[str, Any] = {'type': 'GELU'}
 LN: Mapping[str, Any] = {'type': 'LN'}

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from intarsia.core.registries import HEADS
+from intarsia.models.stage_input import Features
 from intarsia.nn.resize import resize
-from intarsia.tasks.segmentation.decode_head import Features
 from intarsia.tasks.segmentation.heads.aspp_head import ASPPHead
 from intarsia.tasks.segmentation.heads.convs import MakeConv, convs_of, separable_convs_of
 

@@ -11,9 +11,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from intarsia.core.registries import HEADS
+from intarsia.models.stage_input import Features
 from intarsia.nn.norm import build_norm_layer
 from intarsia.nn.resize import Upsample
-from intarsia.tasks.segmentation.decode_head import BaseDecodeHead, Features
+from intarsia.tasks.segmentation.decode_head import BaseDecodeHead
 from intarsia.tasks.segmentation.heads.convs import convs_of
 
 LAYER_NORM = {'type': 'LN', 'eps': 1e-6, 'requires_grad': True}

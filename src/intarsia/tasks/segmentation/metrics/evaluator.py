@@ -13,13 +13,14 @@ import torch
 
 from intarsia.core.errors import DataError
 from intarsia.core.registries import METRICS
+from intarsia.engine.metric_evaluator import MetricEvaluator
 from intarsia.tasks.segmentation.metrics.class_table import class_table
 from intarsia.tasks.segmentation.metrics.confusion import relabel
 from intarsia.tasks.segmentation.metrics.iou_metric import IoUMetric
 from intarsia.tasks.segmentation.metrics.scores import mean_scores, percent
 
 
-class SegmentationEvaluator:
+class SegmentationEvaluator(MetricEvaluator):
     """The metrics of one data set; see :class:`intarsia.engine.evaluator.Evaluator`.
 
     Named metrics are ``mIoU``, ``mDice`` and ``mFscore``, reported as fractions rounded to 0.0001: ``aAcc``, ``mIoU``,
@@ -52,6 +53,7 @@ class SegmentationEvaluator:
         label_map: Mapping[int, int] | None = None,
         reduce_zero_label: bool | None = None,
     ) -> None:
+        super().__init__()
         self.dataset = dataset
         names = getattr(dataset, 'CLASSES', None) or range(num_classes or 0)
         self.class_names = tuple(str(name) for name in names)
@@ -66,8 +68,9 @@ class SegmentationEvaluator:
         nodes = [each for each in asked if isinstance(each, Mapping)]
         named = [each for each in asked if not isinstance(each, Mapping)]
         self._named = IoUMetric(self.ignore_index, named or ('mIoU',), nan_to_num, beta)
-        self._nodes = [METRICS.of('segmentation').build(node) for node in nodes]
-        self._reports_named = bool(named) or not nodes
+        self.parts.append((self._named, self._named_values if named or not nodes else dict))
+        built = [METRICS.of('segmentation').build(node) for node in nodes]
+        self.parts += [(each, each.compute) for each in built]
 
     # ------------------------------------------------------------------ counting
 
@@ -83,7 +86,7 @@ class SegmentationEvaluator:
             DataError: There are no true masks, or they do not fit the results.
         """
         for result, target_hw in zip(results, self._targets(batch), strict=True):
-            for metric in self._all():
+            for metric, _ in self.parts:
                 metric.update(result.mask, target_hw, self.num_classes)
 
     def _targets(self, batch: Mapping[str, Any]) -> Iterator[np.ndarray]:
@@ -100,21 +103,6 @@ class SegmentationEvaluator:
         for index in torch.as_tensor(batch['sample_idx']).reshape(-1).tolist():
             target_hw = self.dataset.get_gt_seg_map_by_idx(index)
             yield relabel(target_hw, self.label_map, self.reduce_zero_label, self.ignore_index)
-
-    def compute(self) -> dict[str, Any]:
-        """All metrics: floats.
-
-        Raises:
-            ValueError: Nothing was counted, or two metrics have one name.
-        """
-        values = self._named_values() if self._reports_named else {}
-        for metric in self._nodes:
-            found = metric.compute()
-            twice = sorted(values.keys() & found.keys())
-            if twice:
-                raise ValueError(f'two metrics report {", ".join(twice)}; give one of them a prefix')
-            values.update(found)
-        return values
 
     def _named_values(self) -> dict[str, float]:
         scores = self._named.scores()
@@ -133,22 +121,3 @@ class SegmentationEvaluator:
     def table(self) -> str:
         """What was counted so far, class by class, for the terminal."""
         return class_table(self.class_names, self._named.scores())
-
-    # ------------------------------------------------------------------ several processes
-
-    def _all(self) -> list[Any]:
-        return [self._named, *self._nodes]
-
-    def state(self) -> list[dict[str, Any]]:
-        """What each metric counted: arrays in plain containers."""
-        return [metric.state() for metric in self._all()]
-
-    def merge(self, state: Sequence[Mapping[str, Any]]) -> None:
-        """Add the :meth:`state` of an evaluator of the same settings."""
-        for metric, counted in zip(self._all(), state, strict=True):
-            metric.merge(counted)
-
-    def reset(self) -> None:
-        """Forget what was counted."""
-        for metric in self._all():
-            metric.reset()

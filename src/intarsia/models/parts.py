@@ -1,0 +1,36 @@
+"""The parts of a task model: from configs to modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from intarsia.core.registries import MODELS
+
+
+def build_part(
+    part: Any,
+    task: str,
+    join: Callable[[Sequence[nn.Module]], nn.Module] = nn.ModuleList,
+    defaults: Mapping[str, Any] | None = None,
+) -> Any:
+    """A module from its config; a module stays as it is, and None too.
+
+    Args:
+        part: ``dict(type=..., ...)``, a list of such, or what is built already.
+        task: Whose components bare names mean.
+        join: What a list becomes.
+        defaults: Arguments that a config need not give.
+    """
+    if part is None or isinstance(part, nn.Module):
+        return part
+    if isinstance(part, (list, tuple)):
+        return join([build_part(each, task, join, defaults) for each in part])
+    return MODELS.of(task).build(part, **(defaults or {}))
+
+
+def in_a_row(modules: Sequence[nn.Module]) -> nn.Module:
+    """Modules that follow each other."""
+    return nn.Sequential(*modules)
