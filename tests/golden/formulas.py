@@ -67,7 +67,7 @@ def put(array: np.ndarray, value: Any, *index: Any) -> np.ndarray:
     return copy
 
 
-NAMES = {f.__name__: f for f in (z, ints, u, softmax, sigmoid, onehot, blocks, put)} | {'np': np}
+NAMES: dict[str, Any] = {f.__name__: f for f in (z, ints, u, softmax, sigmoid, onehot, blocks, put)} | {'np': np}
 
 
 def evaluate(value: Any) -> Any:

@@ -50,14 +50,15 @@ def _bound(node: Any, defaults: Mapping[str, dict[str, Any]]) -> Any:
         return type(node)(_bound(value, defaults) for value in node)
     if not isinstance(node, Mapping):
         return node
-    own = {key: _bound(value, defaults) for key, value in node.items() if not _is_pretrained(key, value)}
+    own = {key: _bound(value, defaults) for key, value in node.items() if not _is_of_loading(key, value)}
     if 'type' in own:
         own['type'] = SCOPE.sub('', str(own['type']))
     return {**defaults.get(str(node.get('type')), {}), **own}
 
 
-def _is_pretrained(key: str, value: Any) -> bool:
-    return key == 'init_cfg' and isinstance(value, Mapping) and value.get('type') == 'Pretrained'
+def _is_of_loading(key: str, value: Any) -> bool:
+    """Whether a field says where weights, or a type, are looked for."""
+    return key == '_scope_' or (key == 'init_cfg' and isinstance(value, Mapping) and value.get('type') == 'Pretrained')
 
 
 def missing_components(model: Mapping[str, Any], task: str | None) -> list[str]:

@@ -17,9 +17,17 @@ from intarsia.data.loader import Loader
 from intarsia.data.transforms.transform import Compose
 
 
-def loader_config(data: DataConfig, split: str) -> LoaderConfig:
-    """The loader values of ``train``, ``val`` or ``test``: the common ones, overridden by ``data.SPLIT_dataloader``."""
+def loader_config(data: DataConfig, split: str, evaluated_at_once: int | None = None) -> LoaderConfig:
+    """The loader values of ``train``, ``val`` or ``test``: the common ones, overridden by ``data.SPLIT_dataloader``.
+
+    Args:
+        data: The section.
+        split: Which data set.
+        evaluated_at_once: Samples of a batch in evaluation; None for as many as in training.
+    """
     common = {f.name: getattr(data, f.name) for f in dataclasses.fields(LoaderConfig)}
+    if split != 'train' and evaluated_at_once is not None:
+        common['samples_per_gpu'] = evaluated_at_once
     return LoaderConfig(**{**common, **dict(getattr(data, f'{split}_dataloader'))})
 
 
@@ -36,7 +44,7 @@ def build_loader(
         seed: Seed of order and pipelines.
         for_loss: Whether losses are computed, which needs what the training pipeline collects.
     """
-    values = loader_config(config.data, split)
+    values = loader_config(config.data, split, None if for_loss else task.evaluated_at_once)
     is_train = split == 'train'
     node = joined(getattr(config.data, split))
     if for_loss and not is_train:

@@ -1,29 +1,33 @@
-"""Predicting images and drawing the answers."""
+"""Predicting images and videos, and drawing the answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+import itertools
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from intarsia.api.models import load_model
-from intarsia.api.tasks import find_task, ready
+from intarsia.api.tasks import Task, find_task, ready
 from intarsia.config.file import ConfigFile
 from intarsia.core.errors import DataError
 from intarsia.data.io.image import read_image, write_image
+from intarsia.data.io.video import VIDEO_SUFFIXES, VideoReader, VideoWriter, in_batches
 
 IMAGE_SUFFIXES = frozenset({'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm'})
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found in an image.
+    """What was found in an image or a video.
 
     Attributes:
-        file: The image.
-        output: The picture that shows the result.
-        result: The task's result; ``str()`` of it is a short text for people.
+        file: The image, or the video.
+        output: The picture, or the video, that shows the result.
+        result: The task's result, for a video one for every frame; ``str()`` of it is a short text for people.
     """
 
     file: Path
@@ -35,6 +39,21 @@ class Answer:
         return {'file': str(self.file), 'output': str(self.output), 'result': self.result.as_dict()}
 
 
+@dataclass(frozen=True)
+class FrameResults:
+    """The results for the frames of a video, in order."""
+
+    frames: Sequence[Any]
+
+    def __str__(self) -> str:
+        """``120 frames``."""
+        return f'{len(self.frames)} frames'
+
+    def as_dict(self) -> dict[str, Any]:
+        """``frames``: the results as JSON types."""
+        return {'frames': [result.as_dict() for result in self.frames]}
+
+
 def predict(
     config: ConfigFile,
     checkpoint: str | Path,
@@ -42,8 +61,10 @@ def predict(
     out_dir: str | Path = 'predictions',
     *,
     device: str | None = None,
+    boxes: str | Path | None = None,
+    batch_size: int = 32,
 ) -> list[Answer]:
-    """Predict images and write a picture with the answer for each.
+    """Predict images and videos, and write a picture or a video with the answer for each.
 
     Args:
         config: As read.
@@ -51,26 +72,95 @@ def predict(
         images: Files, or folders whose images are taken.
         out_dir: Folder of the pictures.
         device: Where to predict.
+        boxes: A JSON file with what to look at, for models that look at boxes: ``{file name: [[x, y, width, height,
+            score], ...]}``; for a video a list of such lists, one for every frame.
+        batch_size: How many images go through the network at once.
 
     Returns:
-        One answer for every image, in order.
+        One answer for every file, in order.
 
     Raises:
         ConfigError: The config has mistakes.
         CheckpointError: The checkpoint is missing, broken or does not fit.
-        DataError: An image is missing or broken, or there is none.
+        DataError: An image is missing or broken, or there is none; the boxes cannot be read, or the model takes none.
     """
     files = find_images(images)
+    boxes_by_name = None if boxes is None else read_boxes(boxes, files)
     model = load_model(ready(config, files=False), checkpoint, device=device)
-    task = find_task(config.values['model'], config.values.get('task'))
+    if boxes_by_name is not None and 'boxes' not in inspect.signature(model.predict).parameters:
+        raise DataError(f'{type(model).__name__} looks at whole images and takes no boxes')
+    job = Job(model, find_task(config.values['model'], config.values.get('task')), boxes_by_name, batch_size)
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     answers = []
-    for file, result in zip(files, model.predict(files), strict=True):
-        output = folder / f'{file.stem}.png'
-        write_image(task.draw(read_image(file), result), output)
-        answers.append(Answer(file, output, result))
+    for is_video, group in itertools.groupby(files, key=_is_video):
+        same = list(group)
+        answers += [job.video(file, folder) for file in same] if is_video else job.images(same, folder)
     return answers
+
+
+@dataclass(frozen=True)
+class Job:
+    """Predicts and draws.
+
+    Attributes:
+        model: Ready to predict.
+        task: Draws results.
+        boxes: Boxes by name of the file, or None.
+        batch_size: How many images go through the network at once.
+    """
+
+    model: Any
+    task: Task
+    boxes: Mapping[str, Any] | None
+    batch_size: int
+
+    def images(self, files: Sequence[Path], folder: Path) -> list[Answer]:
+        """The answers for images, each with its picture."""
+        given = {} if self.boxes is None else {'boxes': [self.boxes[file.name] for file in files]}
+        answers = []
+        for file, result in zip(files, self.model.predict(files, batch_size=self.batch_size, **given), strict=True):
+            output = folder / f'{file.stem}.png'
+            write_image(self.task.draw(read_image(file), result), output)
+            answers.append(Answer(file, output, result))
+        return answers
+
+    def video(self, file: Path, folder: Path) -> Answer:
+        """The answers for the frames of a video, and the video that shows them."""
+        reader = VideoReader(file)
+        results: list[Any] = []
+        output = folder / f'{file.stem}.mp4'
+        with VideoWriter(output, reader.fps) as writer:
+            for frames in in_batches(reader, self.batch_size):
+                start = len(results)
+                given = {} if self.boxes is None else {'boxes': self.boxes[file.name][start : start + len(frames)]}
+                found = self.model.predict(frames, batch_size=self.batch_size, **given)
+                results += found
+                for frame, result in zip(frames, found, strict=True):
+                    writer.write(self.task.draw(frame, result))
+        return Answer(file, output, FrameResults(results))
+
+
+def read_boxes(file: str | Path, images: Sequence[Path]) -> Mapping[str, Any]:
+    """Boxes by file name, of all the images.
+
+    Raises:
+        DataError: There is no such file, it is not JSON, or an image is not in it.
+    """
+    try:
+        boxes = json.loads(Path(file).read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise DataError(f'boxes: {file} cannot be read: {error}') from error
+    if not isinstance(boxes, dict):
+        raise DataError(f'boxes: {file} holds {type(boxes).__name__}, not {{file name: [[x, y, width, height], ...]}}')
+    missing = [image.name for image in images if image.name not in boxes]
+    if missing:
+        raise DataError(f'boxes: {file} has no boxes for {missing[0]}; an empty list says that nobody is there')
+    return boxes
+
+
+def _is_video(file: Path) -> bool:
+    return file.suffix.lower() in VIDEO_SUFFIXES
 
 
 def find_images(images: Sequence[str | Path]) -> list[Path]:
@@ -78,7 +168,7 @@ def find_images(images: Sequence[str | Path]) -> list[Path]:
     found: list[Path] = []
     for each in map(Path, images):
         if each.is_dir():
-            found += sorted(f for f in each.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+            found += sorted(f for f in each.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES)
         elif each.is_file():
             found.append(each)
         else:

@@ -21,6 +21,8 @@ class Task(Protocol):
     """One of the four tasks, as the assembly sees it."""
 
     name: str
+    evaluated_at_once: int | None
+    """Samples of a batch in evaluation unless the config says: 1 if images differ in size; None, as in training."""
 
     def make_evaluator(self, dataset: Any, evaluation: EvaluationConfig) -> Evaluator:
         """The metrics of a data set that ``evaluation`` asks for, or the task's own."""

@@ -15,7 +15,7 @@ class LoaderConfig:
     """How samples become batches: common values, overridden by ``data.train_dataloader`` and its siblings."""
 
     samples_per_gpu: int = 1
-    """Samples of one batch on one device."""
+    """Samples of one batch on one device; segmentation evaluates one image at a time unless ``val_dataloader`` says."""
     workers_per_gpu: int = 0
     """Worker processes of one device; 0 loads in the main process."""
     shuffle: bool | None = None

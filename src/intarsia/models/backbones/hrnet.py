@@ -46,34 +46,27 @@ class HRModule(nn.Module):
     """Branches of different resolutions, and an exchange between all of them at the end.
 
     Args:
-        block: Class of the blocks.
-        num_blocks: Blocks of each branch, from the finest.
-        in_channels: Input channels of each branch.
-        out_channels: Output channels of each branch.
+        branches: What is done at each resolution, from the finest.
+        channels: Channels of each branch.
         multiscale_output: Whether all branches are output, or the finest alone.
         upsample_cfg: How coarser maps are enlarged: arguments of :class:`~intarsia.nn.resize.Upsample`.
-        conv_cfg: Config of the convolutions.
-        norm_cfg: Config of the normalizations.
-        with_cp: Compute activations again in the backward pass, to save memory.
+        conv_cfg: Config of the convolutions of the exchange.
+        norm_cfg: Config of its normalizations.
     """
 
     def __init__(
         self,
-        block: type[ResidualBlock],
-        num_blocks: Sequence[int],
-        in_channels: Sequence[int],
-        out_channels: Sequence[int],
+        branches: Iterable[nn.Module],
+        channels: Sequence[int],
         multiscale_output: bool = True,
         upsample_cfg: Mapping[str, Any] = NEAREST,
         conv_cfg: Mapping[str, Any] | None = None,
         norm_cfg: Mapping[str, Any] = BN,
-        with_cp: bool = False,
     ) -> None:
         super().__init__()
-        self.out_channels, self.upsample_cfg = tuple(out_channels), upsample_cfg
+        self.out_channels, self.upsample_cfg = tuple(channels), upsample_cfg
         cfgs: dict[str, Any] = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg}
-        branches = zip(num_blocks, in_channels, out_channels, strict=True)
-        self.branches = nn.ModuleList(ResLayer(block, *branch, with_cp=with_cp, **cfgs) for branch in branches)
+        self.branches = nn.ModuleList(branches)
         num_outs = len(self.out_channels) if multiscale_output else 1
         fuse_layers = [
             nn.ModuleList(self._between(j, i, cfgs) for j in range(len(self.out_channels))) for i in range(num_outs)
@@ -163,6 +156,9 @@ class HRNet(Backbone):
     arch_zoo: ClassVar[dict[str, dict[str, Any]]] = {
         f'w{width}': _arch(width) for width in (18, 30, 32, 40, 44, 48, 64)
     }
+    block_types: ClassVar[Mapping[str, Any]] = BLOCKS
+    """Classes of blocks by the word for them in ``extra``; each has a ``default_expansion``."""
+    module_type: ClassVar[type[HRModule]] = HRModule
     conv1: nn.Module
     conv2: nn.Module
     norm1_name: str
@@ -188,7 +184,7 @@ class HRNet(Backbone):
         init_cfg: InitCfg = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.extra = _checked(choose_arch(self, extra or arch, self.arch_zoo, STAGES))
+        self.extra = self._checked(choose_arch(self, extra or arch, self.arch_zoo, STAGES))
         if not -1 <= frozen_stages <= len(STAGES):
             raise ValueError(f'HRNet: frozen_stages={frozen_stages} must lie in -1 ... {len(STAGES)}')
         self.norm_eval, self.zero_init_residual, self.frozen_stages = norm_eval, zero_init_residual, frozen_stages
@@ -203,15 +199,13 @@ class HRNet(Backbone):
         self.relu = nn.ReLU(inplace=True)
 
         first = self.extra['stage1']
-        block, channels = BLOCKS[first['block']], _out_channels(first)
+        block, channels = self.block_types[first['block']], self._out_channels(first)
         self.layer1 = ResLayer(block, first['num_blocks'][0], 64, channels[0], with_cp=with_cp, **self._cfgs)
         for i, name in enumerate(STAGES[1:], start=1):
-            wanted = _out_channels(self.extra[name])
+            wanted = self._out_channels(self.extra[name])
             self.add_module(f'transition{i}', self._transition(channels, wanted))
             is_last = name == STAGES[-1]
-            self.add_module(
-                name, self._stage(self.extra[name], multiscale_output or not is_last, with_cp, upsample_cfg)
-            )
+            self.add_module(name, self._stage(name, multiscale_output or not is_last, with_cp, upsample_cfg))
             channels = wanted
         self.out_channels = tuple(channels if multiscale_output else channels[:1])
         self.strides = tuple(4 * 2**i for i in range(len(self.out_channels)))
@@ -233,17 +227,49 @@ class HRNet(Backbone):
         return nn.ModuleList(layers)
 
     def _stage(
-        self, numbers: Mapping[str, Any], multiscale_output: bool, with_cp: bool, upsample_cfg: Mapping[str, Any]
+        self, name: str, multiscale_output: bool, with_cp: bool, upsample_cfg: Mapping[str, Any]
     ) -> nn.Sequential:
-        block, channels, last = BLOCKS[numbers['block']], _out_channels(numbers), numbers['num_modules'] - 1
+        channels, num = self._out_channels(self.extra[name]), self.extra[name]['num_modules']
         modules = [
-            HRModule(
-                block, numbers['num_blocks'], channels, channels, multiscale_output or i < last, upsample_cfg,
-                with_cp=with_cp, **self._cfgs,
+            self.module_type(
+                self.make_branches(name, i, with_cp), channels, multiscale_output or i < num - 1, upsample_cfg,
+                **self._cfgs,
             )
-            for i in range(numbers['num_modules'])
+            for i in range(num)
         ]  # fmt: skip
         return nn.Sequential(*modules)
+
+    def make_branches(self, stage: str, module: int, with_cp: bool) -> list[nn.Module]:
+        """Make the branches of one module.
+
+        Args:
+            stage: ``'stage2'`` ... ``'stage4'``.
+            module: Which module of the stage, from 0.
+            with_cp: Compute activations again in the backward pass, to save memory.
+        """
+        numbers = self.extra[stage]
+        block = self.block_types[numbers['block']]
+        branches = zip(numbers['num_blocks'], self._out_channels(numbers), strict=True)
+        return [ResLayer(block, num, width, width, with_cp=with_cp, **self._cfgs) for num, width in branches]
+
+    def _out_channels(self, numbers: Mapping[str, Any]) -> list[int]:
+        """Channels after the blocks of each branch of a stage."""
+        expansion = self.block_types[numbers['block']].default_expansion
+        return [channels * expansion for channels in numbers['num_channels']]
+
+    def _checked(self, extra: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The numbers of all stages, if they fit together."""
+        owner = type(self).__name__
+        for name in STAGES:
+            numbers = extra[name]
+            num = numbers['num_branches']
+            if numbers['block'] not in self.block_types:
+                known = ', '.join(self.block_types)
+                raise ValueError(f'{owner}: the block of {name} is one of {known}, not {numbers["block"]!r}')
+            for key in ('num_blocks', 'num_channels'):
+                if len(numbers[key]) != num:
+                    raise ValueError(f'{owner}: {name} has num_branches={num}, but {key}={numbers[key]}')
+        return extra
 
     @property
     def norm1(self) -> nn.Module:
@@ -280,21 +306,3 @@ class HRNet(Backbone):
             inputs = [layer(maps[min(j, len(maps) - 1)]) for j, layer in enumerate(layers)]
             maps = getattr(self, name)(inputs)
         return tuple(maps)
-
-
-def _out_channels(numbers: Mapping[str, Any]) -> list[int]:
-    """Channels after the blocks of each branch of a stage."""
-    expansion = BLOCKS[numbers['block']].default_expansion
-    return [channels * expansion for channels in numbers['num_channels']]
-
-
-def _checked(extra: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The numbers of all stages, if they fit together."""
-    for name in STAGES:
-        numbers = extra[name]
-        if numbers['block'] not in BLOCKS:
-            raise ValueError(f'HRNet: the block of {name} is one of {", ".join(BLOCKS)}, not {numbers["block"]!r}')
-        for key in ('num_blocks', 'num_channels'):
-            if len(numbers[key]) != numbers['num_branches']:
-                raise ValueError(f'HRNet: {name} has num_branches={numbers["num_branches"]}, but {key}={numbers[key]}')
-    return extra

@@ -246,14 +246,8 @@ class MixVisionTransformer(Backbone):
 
     def init_own_weights(self) -> None:
         """Truncated normal linear layers, convolutions that keep the variance backward; only without ``init_cfg``."""
-        if self.init_cfg is not None:
-            return
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                trunc_normal_init(module, std=0.02)
-            elif isinstance(module, nn.Conv2d):
-                fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-                normal_init(module, std=math.sqrt(2.0 / fan_out))
+        if self.init_cfg is None:
+            init_transformer_weights(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """``(N, in_channels, H, W)`` to the maps of the output stages, ``(N, C, H / stride, W / stride)``."""
@@ -268,3 +262,13 @@ class MixVisionTransformer(Backbone):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
+
+
+def init_transformer_weights(network: nn.Module) -> None:
+    """Truncated normal linear layers, and convolutions that keep the variance backward."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            trunc_normal_init(module, std=0.02)
+        elif isinstance(module, nn.Conv2d):
+            fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+            normal_init(module, std=math.sqrt(2.0 / fan_out))

@@ -22,6 +22,7 @@ class ClassificationTask:
     """Images get one label, or several."""
 
     name = 'classification'
+    evaluated_at_once = None
 
     def make_evaluator(self, dataset: Any, evaluation: EvaluationConfig) -> Evaluator:
         """The metrics that ``evaluation`` names, or accuracy (for several labels an image: mAP)."""

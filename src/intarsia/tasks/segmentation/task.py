@@ -23,6 +23,7 @@ class SegmentationTask:
     """Every pixel of an image gets a class."""
 
     name = 'segmentation'
+    evaluated_at_once = 1
 
     def make_evaluator(self, dataset: Any, evaluation: EvaluationConfig) -> Evaluator:
         """The metrics that ``evaluation`` names, or mIoU."""

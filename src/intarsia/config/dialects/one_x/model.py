@@ -17,6 +17,9 @@ def house_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(head, Mapping) and isinstance(head.get('decoder'), Mapping):
         found['codec'] = head['decoder']
         found['head'] = {key: value for key, value in head.items() if key != 'decoder'}
+    elif isinstance(head, Mapping) and isinstance(head.get('pose_cfg'), Mapping):  # a head around another
+        inner = house_model({'head': head['pose_cfg']})
+        found |= {**inner, 'head': {**head, 'pose_cfg': inner['head']}}
     if model.get('metainfo') is not None:
         found['dataset_info'] = model['metainfo']
     return found

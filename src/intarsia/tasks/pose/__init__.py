@@ -1,0 +1,1 @@
+"""Pose estimation: where the joints of people, animals, hands or faces are."""

@@ -1,0 +1,1 @@
+"""Backbones whose arguments or defaults are those of pose estimation."""

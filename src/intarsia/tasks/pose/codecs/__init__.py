@@ -1,0 +1,1 @@
+"""Codecs: joints to targets of a network, outputs to joints."""

@@ -1,0 +1,1 @@
+"""Heads: feature maps to heat maps, coordinates or distributions."""

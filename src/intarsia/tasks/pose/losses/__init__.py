@@ -1,0 +1,1 @@
+"""Losses of heat maps, coordinates and distributions."""

@@ -1,0 +1,1 @@
+"""Metrics of pose estimation, by the protocols of the papers."""

@@ -1,0 +1,1 @@
+"""Steps of data pipelines that change images and their joints."""
