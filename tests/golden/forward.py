@@ -115,14 +115,13 @@ def _head_outputs(name: str, head: Any, feats: Any, previous: Tensor | None) -> 
 def _find_joints(model: Any, img_nchw: Tensor) -> dict[str, Tensor]:
     """The outputs of backbone, neck and head; a tuple of one also as what it holds, as some old parts gave that."""
     value, outputs = img_nchw, {}
-    for name in ('backbone', 'neck', 'head'):
+    for name in ('backbone', 'neck', 'keypoint_head' if hasattr(model, 'keypoint_head') else 'head'):
         part = getattr(model, name, None)
         if part is not None:
             value = part(value)
-            own_name = model.head_attribute if name == 'head' else name
-            outputs |= flatten(own_name, value)
+            outputs |= flatten(name, value)
             if isinstance(value, tuple) and len(value) == 1:
-                outputs |= flatten(own_name, value[0])
+                outputs |= flatten(name, value[0])
     return outputs
 
 

@@ -21,6 +21,7 @@ from intarsia.core.arguments import Argument
 from intarsia.core.errors import ConfigError, Problem, RegistryError, closest
 
 CODES = {
+    'bad-annotation': 'an annotation that does not fit its image or the joints',
     'bad-config': 'the file runs into an error, or holds no names',
     'bad-inheritance': 'a base that does not fit',
     'bad-mask': 'a mask that does not fit its image or the classes',

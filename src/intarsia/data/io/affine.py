@@ -50,11 +50,11 @@ def rotate(
     middle = center if center is not None else ((width - 1) * 0.5, (height - 1) * 0.5)
     matrix = cv2.getRotationMatrix2D(middle, -angle, scale)
     if not auto_bound:
-        return _warp(img, matrix, border, interpolation)
+        return warp(img, matrix, border, interpolation)
     cos, sin = np.abs(matrix[0, :2])
     new_width, new_height = height * sin + width * cos, height * cos + width * sin
     matrix[:, 2] += (new_width - width) * 0.5, (new_height - height) * 0.5
-    return _warp(img, matrix, border, interpolation, (round(new_height), round(new_width)))
+    return warp(img, matrix, border, interpolation, (round(new_height), round(new_width)))
 
 
 def shear(
@@ -67,7 +67,7 @@ def shear(
     """Shift each row (``'horizontal'``) or column by ``magnitude`` times its number; see :func:`rotate`."""
     matrix = np.eye(2, 3, dtype=np.float32)
     matrix[(0, 1) if direction == 'horizontal' else (1, 0)] = magnitude
-    return _warp(img, matrix, border, interpolation)
+    return warp(img, matrix, border, interpolation)
 
 
 def translate(
@@ -80,10 +80,10 @@ def translate(
     """Shift the image by ``offset`` pixels, to the right or (``'vertical'``) down; see :func:`rotate`."""
     matrix = np.eye(2, 3, dtype=np.float32)
     matrix[0 if direction == 'horizontal' else 1, 2] = offset
-    return _warp(img, matrix, border, interpolation)
+    return warp(img, matrix, border, interpolation)
 
 
-def _warp(img: Array, matrix: Array, border: Color, interpolation: str, size: tuple[int, ...] | None = None) -> Array:
+def warp(img: Array, matrix: Array, border: Color, interpolation: str, size: tuple[int, ...] | None = None) -> Array:
     """Put each pixel where ``matrix`` ``(2, 3)`` says, in a frame of ``size`` ``(height, width)``."""
     code = interpolation_code(interpolation)
     size = size or img.shape[:2]

@@ -21,7 +21,8 @@ from intarsia.tasks.pose.codecs.associative_embedding import People
 from intarsia.tasks.pose.codecs.flip import flip_heatmaps
 from intarsia.tasks.pose.dataset_info import DatasetInfo
 from intarsia.tasks.pose.results import PoseResult
-from intarsia.tasks.pose.topdown import PIXEL_STD, Meta, build_head
+from intarsia.tasks.pose.topdown import Meta, build_head
+from intarsia.tasks.pose.transforms.boxes import PIXEL_STD
 
 
 @POSENETS.register_module()

@@ -124,7 +124,7 @@ def _told(node: Any, codec: Node | None) -> Any:
     for key in ('dataset', 'datasets'):
         if key in node:
             return {**node, key: _told(node[key], codec)}
-    has_own = 'data_cfg' in node or 'codec' in node or not _takes_codec(node)
+    has_own = 'image_size' in (node.get('data_cfg') or {}) or 'codec' in node or not _takes_codec(node)
     return node if has_own else {**node, 'codec': codec}
 
 

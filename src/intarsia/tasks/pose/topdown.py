@@ -21,11 +21,9 @@ from intarsia.tasks.pose.boxes import Boxes, boxes_of
 from intarsia.tasks.pose.codecs.codec import Codec
 from intarsia.tasks.pose.dataset_info import DatasetInfo
 from intarsia.tasks.pose.results import PoseResult
+from intarsia.tasks.pose.transforms.boxes import PIXEL_STD
 
 Meta = Mapping[str, Any]
-
-PIXEL_STD = 200.0
-"""The ``scale`` of a sample is the size of its box in pixels over this number."""
 
 
 class TopDownModel(TaskModel):

@@ -40,7 +40,7 @@ class PanopticDataset(TopDownCocoDataset):
     """
 
     DATASET_INFO = 'panoptic_hand2d'
-    default_metrics = ('PCKh', 'AUC', 'EPE')
+    default_metrics = ({'type': 'PCKAccuracy', 'norm_item': 'head', 'thr': 0.7}, 'AUC', 'EPE')
     CLIPS_BOXES = False
 
 

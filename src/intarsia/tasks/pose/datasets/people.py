@@ -70,5 +70,5 @@ class TopDownJhmdbDataset(TopDownCocoDataset):
     """Videos, 15 joints, coordinates from 1. "Towards Understanding Action Recognition", Jhuang et al., 2013."""
 
     DATASET_INFO = 'jhmdb'
-    default_metrics = ('PCK', 'tPCK')
+    default_metrics = ({'type': 'JhmdbPCKAccuracy', 'norm_item': ('bbox', 'torso')},)
     FIRST_PIXEL = 1

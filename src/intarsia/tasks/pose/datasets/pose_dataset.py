@@ -46,8 +46,8 @@ class PoseDataset(BaseDataset):
 
     DATASET_INFO: str | None = None
     """Name of the joints, if nothing else is said."""
-    default_metrics: Sequence[str] = ('mAP',)
-    """What is measured, if nothing else is said."""
+    default_metrics: Sequence[str | Mapping[str, Any]] = ('mAP',)
+    """What is measured, if nothing else is said: names, or nodes of METRICS."""
     METRIC_ARGUMENTS: ClassVar[Mapping[str, Any]] = {}
     """What metrics have to know of this data set besides its joints."""
 
@@ -134,7 +134,7 @@ class PoseDataset(BaseDataset):
 
     def metric_arguments(self) -> dict[str, Any]:
         """What metrics have to know of the data: file, joints, and what ``data_cfg`` says of them."""
-        told = ('use_nms', 'soft_nms', 'nms_thr', 'oks_thr', 'vis_thr')
+        told = ('use_nms', 'soft_nms', 'oks_thr', 'vis_thr')
         return {
             'ann_file': self.ann_file,
             'dataset_info': self.info,

@@ -31,7 +31,6 @@ class TopDownCocoWholeBodyDataset(TopDownCocoDataset):
     """133 joints of one person."""
 
     DATASET_INFO = 'coco_wholebody'
-    METRIC_ARGUMENTS: ClassVar = {'is_whole_body': True}
 
     def parts_of(self, annotation: Annotation) -> Iterable[Part]:
         """All joints, and the box."""
@@ -43,7 +42,6 @@ class BottomUpCocoWholeBodyDataset(BottomUpCocoDataset):
     """133 joints of all people in an image."""
 
     DATASET_INFO = 'coco_wholebody'
-    METRIC_ARGUMENTS: ClassVar = {'is_whole_body': True}
 
     def parts_of(self, annotation: Annotation) -> Iterable[Part]:
         """All joints, and the box."""

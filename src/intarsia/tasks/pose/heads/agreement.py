@@ -6,6 +6,9 @@ from typing import Any
 
 from intarsia.tasks.pose.codecs.codec import Codec
 
+STRIDE = 32
+"""Pixels of the input that one of a backbone's last maps covers, where no size of the map is given."""
+
 
 def agreed(owner: str, name: str, given: Any, codec: Codec | None, of_codec: Any) -> Any:
     """The codec's number, or the one given where the codec has none; sizes as tuples.

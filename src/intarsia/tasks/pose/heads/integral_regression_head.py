@@ -15,12 +15,9 @@ from intarsia.core.registries import HEADS
 from intarsia.models.stage_input import Features
 from intarsia.tasks.pose.codecs.codec import Codec, Keypoints
 from intarsia.tasks.pose.codecs.flip import flip_heatmaps
-from intarsia.tasks.pose.heads.agreement import agreed
+from intarsia.tasks.pose.heads.agreement import STRIDE, agreed
 from intarsia.tasks.pose.heads.heatmap_head import HeatmapHead, last_conv
 from intarsia.tasks.pose.heads.regression_head import CoordinateHead
-
-STRIDE = 32
-"""Pixels of the input that one of a backbone's last maps covers, where no size of the map is given."""
 
 CoordinatesAndMaps = tuple[Tensor, Tensor]
 """``(N, K, 2)`` as parts of the input's width and height, and maps ``(N, K, h, w)``, each of which adds up to 1."""

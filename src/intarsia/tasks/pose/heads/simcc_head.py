@@ -14,14 +14,11 @@ from intarsia.core.registries import HEADS
 from intarsia.models.stage_input import Features
 from intarsia.tasks.pose.codecs.codec import Codec
 from intarsia.tasks.pose.codecs.flip import flip_vectors
-from intarsia.tasks.pose.heads.agreement import agreed
+from intarsia.tasks.pose.heads.agreement import STRIDE, agreed
 from intarsia.tasks.pose.heads.heatmap_head import SMALL_INIT, HeatmapHead, last_conv
 from intarsia.tasks.pose.heads.pose_head import PoseHead
 from intarsia.tasks.pose.heads.vipnas_head import ViPNASHead
 from intarsia.tasks.pose.metrics.training_accuracy import simcc_pck_accuracy
-
-STRIDE = 32
-"""Pixels of the input that one of a backbone's last maps covers, where no size of the map is given."""
 
 Vectors = tuple[Tensor, Tensor]
 """``(N, K, Lx)`` for x and ``(N, K, Ly)`` for y."""

@@ -45,10 +45,12 @@ class Found(NamedTuple):
     Attributes:
         keypoints: x, y, float64 ``(D, K, 2)``.
         scores: float64 ``(D,)``.
+        areas: By which those who are nobody count or not, float64 ``(D,)``.
     """
 
     keypoints: np.ndarray
     scores: np.ndarray
+    areas: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,7 @@ def match(found: Found, annotated: Annotated, oks: np.ndarray, area: tuple[float
     order = np.argsort(ignored_g, kind='stable')
     shape = (len(THRESHOLDS), len(found.scores))
     right, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
-    sizes = np.ptp(found.keypoints, axis=1).prod(1) if len(found.scores) else np.zeros(0)
-    outside_d = (sizes < low) | (sizes > high)
+    outside_d = (found.areas < low) | (found.areas > high)
     for t, threshold in enumerate(THRESHOLDS):
         taken: set[int] = set()
         for d in range(len(found.scores)):
@@ -180,6 +181,35 @@ def summarize(matches: Mapping[str, Sequence[Sequence[Matches]]]) -> dict[str, f
             f'{word} (M)': _mean(tables['medium']),
             f'{word} (L)': _mean(tables['large']),
         }
+    return values
+
+
+CROWDING = {'AP(E)': (0.0, 0.2), 'AP(M)': (0.2, 0.8), 'AP(H)': (0.8, np.inf)}
+"""Easy, medium and hard images of CrowdPose, by how crowded they are."""
+
+
+def summarize_crowd(matches: Sequence[Sequence[Matches]], crowding: Sequence[Sequence[float]]) -> dict[str, float]:
+    """The nine numbers of CrowdPose.
+
+    "CrowdPose: Efficient Crowded Scenes Pose Estimation and A New Benchmark" (Li et al., 2018, arXiv:1812.00324).
+
+    Args:
+        matches: By category, by image, for all areas.
+        crowding: How crowded each image is, 0 ... 1.
+
+    Returns:
+        ``AP``, ``AP .5``, ``AP .75``, ``AR``, ``AR .5``, ``AR .75``, and of easy, medium and hard images ``AP(E)``,
+        ``AP(M)``, ``AP(H)``, rounded to 0.0001.
+    """
+    every = summarize(dict.fromkeys(AREAS, matches))
+    values = {name: value for name, value in every.items() if '(' not in name}
+    for name, (low, high) in CROWDING.items():
+        chosen = [
+            [match for match, index in zip(images, indices, strict=True) if low <= index < high]
+            for images, indices in zip(matches, crowding, strict=True)
+        ]
+        precision = np.stack([precision_and_recall(images)[0] for images in chosen])
+        values[name] = round(float(precision.mean()), 4)
     return values
 
 

@@ -23,6 +23,7 @@ from intarsia.tasks.pose.metrics.average_precision import (
     match,
     oks_matrix,
     summarize,
+    summarize_crowd,
 )
 from intarsia.tasks.pose.metrics.oks import oks_nms, soft_oks_nms
 from intarsia.tasks.pose.results import PoseResult
@@ -49,6 +50,8 @@ class CocoMetric:
     Args:
         ann_file: The annotations; people who were never found count too.
         sigmas: How exactly people can place each joint.
+        iou_type: ``'keypoints_crowd'`` reports by how crowded images are (``AP(E)``, ``AP(M)``, ``AP(H)``), not by the
+            areas of people; for CrowdPose.
         use_area: Whether areas are those of the annotations, or a part of the box.
         score_mode: What a person's score is: ``'bbox'``, that of its box; ``'bbox_keypoint'``, times the mean score of
             joints above ``vis_thr``.
@@ -69,6 +72,7 @@ class CocoMetric:
         self,
         ann_file: str,
         sigmas: Sequence[float],
+        iou_type: Literal['keypoints', 'keypoints_crowd'] = 'keypoints',
         use_area: bool = True,
         score_mode: Literal['bbox', 'bbox_keypoint'] = 'bbox_keypoint',
         nms_mode: Literal['oks_nms', 'soft_oks_nms', 'none'] = 'oks_nms',
@@ -85,7 +89,7 @@ class CocoMetric:
             raise ValueError('format_only needs outfile')
         self.ann_file = ann_file
         self.sigmas = np.asarray(sigmas, np.float64)
-        self.use_area = use_area
+        self.iou_type, self.use_area = iou_type, use_area
         self.score_mode = score_mode
         self.nms_mode = 'none' if not use_nms else 'soft_oks_nms' if soft_nms else nms_mode
         self.oks_thr, self.vis_thr = oks_thr, vis_thr
@@ -138,13 +142,10 @@ class CocoMetric:
         """
         if not self._people:
             raise ValueError('CocoMetric has counted nothing')
-        kept = {image: self._kept(self._people.get(image, {})) for image in self._images()}
+        kept = {image: self._kept(people) for image, people in self._people.items()}
         if self.outfile is not None:
             self._write(kept)
-        return {} if self.format_only else self._evaluate(kept)
-
-    def _images(self) -> list[Any]:
-        return sorted(self._people, key=str)
+        return {} if self.format_only else self.evaluate(kept)
 
     def _kept(self, people: Mapping[int, Sequence[Person]]) -> list[Person]:
         """People of one image, those who were found twice left out."""
@@ -155,23 +156,31 @@ class CocoMetric:
         joints, scores, areas = (np.array([person[i] for person in found]) for i in range(3))
         return [found[i] for i in nms(joints, scores, areas, self.oks_thr, sigmas=self.sigmas.tolist())]
 
-    def _evaluate(self, kept: Mapping[Any, Sequence[Person]]) -> dict[str, float]:
+    def evaluate(self, kept: Mapping[Any, Sequence[Person]]) -> dict[str, float]:
+        """The numbers of COCO, or of CrowdPose, for the people of each image."""
+        matches: dict[str, dict[Any, list[Matches]]] = {name: {} for name in AREAS}
+        crowding: dict[Any, list[float]] = {}
+        images = CocoFile.read(self.ann_file).images
+        for image, category, people, truth in self.pairs(kept):
+            found = found_of(people, len(self.sigmas))
+            oks = oks_matrix(found.keypoints, truth, self.sigmas)
+            for name, area in AREAS.items():
+                matches[name].setdefault(category, []).append(match(found, truth, oks, area))
+            crowding.setdefault(category, []).append(float(images[image].get('crowdIndex', 0.0)))
+        if self.iou_type == 'keypoints_crowd':
+            return summarize_crowd(list(matches['all'].values()), list(crowding.values()))
+        return summarize({name: list(categories.values()) for name, categories in matches.items()})
+
+    def pairs(self, kept: Mapping[Any, Sequence[Person]]) -> Iterator[tuple[Any, Any, list[Person], Annotated]]:
+        """Image, category, the best found people, and the annotated ones; those without either left out."""
         coco = CocoFile.read(self.ann_file)
         groups = coco.by_image()
-        categories = sorted({category['id'] for category in coco.categories}) or [1]
-        matches: dict[str, list[list[Matches]]] = {name: [] for name in AREAS}
-        for category in categories:
-            for each in matches.values():
-                each.append([])
+        for category in sorted({category['id'] for category in coco.categories}) or [1]:
             for image in sorted(groups):
                 truth = self._annotated([a for a in groups[image] if a.get('category_id', 1) == category])
-                found = _best([p for p in kept.get(image, ()) if p.category == category])
-                if not len(found.scores) and not len(truth.areas):
-                    continue
-                oks = oks_matrix(found.keypoints, truth, self.sigmas)
-                for name, area in AREAS.items():
-                    matches[name][-1].append(match(found, truth, oks, area))
-        return summarize(matches)
+                people = [person for person in kept.get(image, ()) if person.category == category]
+                if people or len(truth.areas):
+                    yield image, category, sorted(people, key=lambda person: -person.score)[:MAX_FOUND], truth
 
     def _annotated(self, annotations: Sequence[Mapping[str, Any]]) -> Annotated:
         count = len(self.sigmas)
@@ -201,8 +210,8 @@ def _rows(kept: Mapping[Any, Sequence[Person]]) -> Iterator[dict[str, Any]]:
             yield dict(image_id=image, category_id=person.category, keypoints=joints, score=person.score)
 
 
-def _best(people: Sequence[Person]) -> Found:
-    """The best people of an image, sorted."""
-    ordered = sorted(people, key=lambda person: -person.score)[:MAX_FOUND]
-    joints = [person.joints[:, :2] for person in ordered]
-    return Found(np.array(joints).reshape(len(ordered), -1, 2), np.array([person.score for person in ordered]))
+def found_of(people: Sequence[Person], num_joints: int) -> Found:
+    """People as the protocol sees them; the area of one is that of the smallest box around its joints."""
+    joints_dk2 = np.array([person.joints[:, :2] for person in people]).reshape(len(people), num_joints, 2)
+    areas = np.ptp(joints_dk2, axis=1).prod(1)
+    return Found(joints_dk2, np.array([person.score for person in people], np.float64), areas)

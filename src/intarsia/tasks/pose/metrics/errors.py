@@ -55,7 +55,7 @@ class NME(JointMetric):
     Args:
         norm_mode: ``'keypoint_distance'``: the unit is the distance between two joints; ``'use_norm_item'``: it is a
             value of the annotation.
-        norm_item: Name of that value, ``'box_size'`` or ``'bbox_size'`` (the root of the box's area).
+        norm_item: Name of that value, ``'box_size'`` or ``'bbox_size'``, the longer side of the box.
         keypoint_indices: The two joints, outer corners of the eyes for faces; data sets of faces know theirs.
         prefix: Stands before the name, with a slash.
 
@@ -89,7 +89,7 @@ class NME(JointMetric):
         if self.norm_item in truth:
             return {'unit': float(np.asarray(truth[self.norm_item or '']).reshape(-1)[0])}
         if self.norm_item == 'bbox_size':
-            return {'unit': float(np.prod(truth['bbox'][2:4])) ** 0.5}
+            return {'unit': float(max(truth['bbox'][2:4]))}
         raise DataError(f"NME: the annotations have no '{self.norm_item}'")
 
     def values(self, joints: Joints) -> dict[str, float]:

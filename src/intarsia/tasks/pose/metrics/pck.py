@@ -6,7 +6,7 @@ Shapes: n people, k joints.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -83,16 +83,24 @@ class MpiiPCKAccuracy(PCKAccuracy):
     """PCKh by the protocol of MPII: in percent, weighted by how often a joint is there.
 
     "2D Human Pose Estimation: New Benchmark and State of the Art Analysis" (Andriluka et al., 2014). Reported are
-    ``Head PCK``, ``Shoulder PCK`` ... and the means ``PCK`` and ``PCK@0.1``; a distance of exactly ``thr`` is right.
+    ``Head``, ``Shoulder`` ... and the means ``PCKh`` and ``PCKh@0.1``; a distance of exactly ``thr`` is right.
 
     Args:
         thr: The part of the head that is just right.
         norm_item: What the size is: ``'head'``; others are reported as :class:`PCKAccuracy` does.
+        names: ``'1.x'`` says ``Head PCK`` and ``PCK`` for ``Head`` and ``PCKh``.
         prefix: Stands before the names, with a slash.
     """
 
-    def __init__(self, thr: float = 0.5, norm_item: str | Sequence[str] = 'head', prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        thr: float = 0.5,
+        norm_item: str | Sequence[str] = 'head',
+        names: Literal['0.x', '1.x'] = '0.x',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(thr, norm_item, prefix)
+        self.names = names
 
     def values(self, joints: Joints) -> dict[str, float]:
         """Percentages of parts of the body, and of all."""
@@ -108,8 +116,9 @@ class MpiiPCKAccuracy(PCKAccuracy):
         weight_k = count_k.astype(np.float64)
         weight_k[list(MPII_LEFT_OUT)] = 0
         weight_k /= max(weight_k.sum(), 1)
-        parts = {f'{name} PCK': float(np.mean(right_k[list(ids)])) for name, ids in MPII_PARTS.items()}
-        means = {'PCK': right_k, 'PCK@0.1': strict_k}
+        part, mean = (' PCK', 'PCK') if self.names == '1.x' else ('', 'PCKh')
+        parts = {f'{name}{part}': float(np.mean(right_k[list(ids)])) for name, ids in MPII_PARTS.items()}
+        means = {mean: right_k, f'{mean}@0.1': strict_k}
         return {**values, **parts, **{name: float(np.nansum(v * weight_k)) for name, v in means.items()}}
 
 
@@ -122,11 +131,19 @@ class JhmdbPCKAccuracy(PCKAccuracy):
     Args:
         thr: The part of the size that is just too far.
         norm_item: What the size is: ``'bbox'``, ``'torso'`` or both.
+        names: ``'1.x'`` says ``PCK`` for ``Mean PCK``.
         prefix: Stands before the names, with a slash.
     """
 
-    def __init__(self, thr: float = 0.2, norm_item: str | Sequence[str] = 'bbox', prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        thr: float = 0.2,
+        norm_item: str | Sequence[str] = 'bbox',
+        names: Literal['0.x', '1.x'] = '0.x',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(thr, norm_item, prefix)
+        self.names = names
 
     def values(self, joints: Joints) -> dict[str, float]:
         """Parts 0 ... 1 of the body's parts, and their mean."""
@@ -136,7 +153,7 @@ class JhmdbPCKAccuracy(PCKAccuracy):
             part_k, mean, _ = pck_of(distance_nk, self.thr)
             name = NAMES[item].removesuffix('PCK')
             values |= {f'{part} {name}PCK': float(np.mean(part_k[list(i)])) for part, i in JHMDB_PARTS.items()}
-            values[f'Mean {name}PCK'] = mean
+            values[f'{name}PCK' if self.names == '1.x' else f'Mean {name}PCK'] = mean
         return values
 
 

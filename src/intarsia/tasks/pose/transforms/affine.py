@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from intarsia.core.registries import TRANSFORMS
-from intarsia.data.io.affine import _warp
+from intarsia.data.io.affine import warp
 from intarsia.data.transforms.image_transform import Array
 from intarsia.data.transforms.transform import Results, Transform
 from intarsia.tasks.pose.transforms.boxes import PIXEL_STD
@@ -21,9 +21,9 @@ from intarsia.tasks.pose.transforms.boxes import PIXEL_STD
 BLACK = (0, 0, 0)
 
 
-def warp(img: Array, matrix: Array, size: Sequence[int] | Array) -> Array:
+def crop(img: Array, matrix: Array, size: Sequence[int] | Array) -> Array:
     """Move the pixels of ``img`` as ``matrix`` ``(2, 3)`` says into a frame of ``size`` (width, height)."""
-    return _warp(img, matrix, BLACK, 'bilinear', (int(size[1]), int(size[0])))
+    return warp(img, matrix, BLACK, 'bilinear', (int(size[1]), int(size[0])))
 
 
 def move(points: Array, matrix: Array) -> Array:
@@ -109,7 +109,7 @@ class TopDownAffine(Transform):
     def __call__(self, results: Results, rng: np.random.Generator) -> Results:
         """Cut out; nothing is drawn."""
         matrix = self.matrix(results)
-        results['img'] = warp(results['img'], matrix, results['ann_info']['image_size'])
+        results['img'] = crop(results['img'], matrix, results['ann_info']['image_size'])
         joints: Any = results['joints_3d'].copy()
         moves = slice(None) if self.use_udp else results['joints_3d_visible'][:, 0] > 0
         joints[moves, :2] = move(joints[moves, :2], matrix)

@@ -13,7 +13,7 @@ import numpy as np
 from intarsia.core.registries import TRANSFORMS
 from intarsia.data.transforms.image_transform import Array, Drawn, require_choice
 from intarsia.data.transforms.transform import Results, Transform
-from intarsia.tasks.pose.transforms.affine import crop_matrix, move, udp_matrix, warp
+from intarsia.tasks.pose.transforms.affine import crop, crop_matrix, move, udp_matrix
 from intarsia.tasks.pose.transforms.boxes import PIXEL_STD
 
 
@@ -86,7 +86,7 @@ class BottomUpRandomAffine(Transform):
         if 'bboxes' in results:
             results['bboxes'] = move(results['bboxes'], matrices[0])
         size = pair(info['image_size'])
-        results['img'] = warp(img, matrix_to(size), size)
+        results['img'] = crop(img, matrix_to(size), size)
         return results
 
     def part(self, shown: Array, size: Sequence[int]) -> Array:
@@ -105,4 +105,4 @@ class BottomUpRandomAffine(Transform):
 
 def _warp_mask(mask: Array, matrix: Array, size: tuple[int, int]) -> Array:
     """A mask of 0 and 1, float32; interpolated values are rounded."""
-    return (warp((mask * 255).astype(np.uint8), matrix, size) > 127).astype(np.float32)
+    return (crop((mask * 255).astype(np.uint8), matrix, size) > 127).astype(np.float32)

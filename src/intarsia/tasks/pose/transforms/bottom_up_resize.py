@@ -10,7 +10,7 @@ import numpy as np
 from intarsia.core.registries import TRANSFORMS
 from intarsia.data.transforms.image_transform import Array
 from intarsia.data.transforms.transform import Compose, Results, Transform
-from intarsia.tasks.pose.transforms.affine import crop_matrix, udp_matrix, warp
+from intarsia.tasks.pose.transforms.affine import crop, crop_matrix, udp_matrix
 from intarsia.tasks.pose.transforms.bottom_up_affine import pair
 from intarsia.tasks.pose.transforms.boxes import PIXEL_STD
 
@@ -98,9 +98,9 @@ class BottomUpResizeAlign(Transform):
         """The image at a scale."""
         size, center, shown = input_for(img, image_size, scale, least, self.base_length, self.use_udp)
         if not self.use_udp:
-            return warp(img, crop_matrix(center, shown, 0, size), size)
+            return crop(img, crop_matrix(center, shown, 0, size), size)
         _, center, shown = input_for(img, image_size, least, least, self.base_length, True)
-        return warp(img, udp_matrix(center, shown, 0, size), size)
+        return crop(img, udp_matrix(center, shown, 0, size), size)
 
     def __call__(self, results: Results, rng: np.random.Generator) -> Results:
         """Resize; nothing is drawn."""

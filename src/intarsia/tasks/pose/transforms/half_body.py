@@ -49,7 +49,8 @@ class TopDownHalfBodyTransform(Transform):
         """Set centre and scale for the half that is preferred, or the other if that has too few joints."""
         info = results['ann_info']
         marked = results['joints_3d_visible'][:, 0] > 0
-        is_upper = np.isin(np.arange(len(marked)), info['upper_body_ids'])
+        is_upper = np.zeros(len(marked), bool)
+        is_upper[list(info['upper_body_ids'])] = True
         upper, lower = (results['joints_3d'][marked & half, :2] for half in (is_upper, ~is_upper))
         takes_upper = (prefer_upper and len(upper) >= LEAST) or len(lower) < LEAST
         chosen = upper if takes_upper else lower
