@@ -88,7 +88,15 @@ def _in_channels(values: Mapping[str, Any]) -> int:
 
 
 def _image_size(values: Mapping[str, Any]) -> tuple[int, int]:
-    """Height and width of the images: the backbone's ``img_size``, else the last size of the pipeline, else 224."""
+    """Height and width of the images.
+
+    The codec's ``input_size`` (width and height), else the backbone's ``img_size``, else the last size of the pipeline,
+    else 224.
+    """
+    codec = values['model'].get('codec')
+    if isinstance(codec, Mapping) and codec.get('input_size'):
+        width, height = codec['input_size']
+        return int(height), int(width)
     backbone = values['model'].get('backbone')
     size: Any = backbone.get('img_size') if isinstance(backbone, Mapping) else None
     for step in pipeline_of((values.get('data') or {}).get('train')) if size is None else ():

@@ -1,11 +1,11 @@
 """Average precision and recall of found people over OKS, by the protocol of COCO.
 
-Shapes: g annotated and d found people of an image, k joints, t thresholds of OKS.
+Shapes: g annotated and d found people of an image, k joints, a ranges of areas, t thresholds of OKS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,19 +55,19 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Matches:
-    """Which found people of one image are right, by threshold.
+    """Which found people of one image are right, by range of areas and threshold.
 
     Attributes:
         scores: float64 ``(D,)``, falling.
-        right: bool ``(T, D)``.
-        ignored: Found people who count for nothing, bool ``(T, D)``.
-        count: Annotated people who count.
+        right: bool ``(A, T, D)``.
+        ignored: Found people who count for nothing, bool ``(A, T, D)``.
+        counts: Annotated people who count, int ``(A,)``.
     """
 
     scores: np.ndarray
     right: np.ndarray
     ignored: np.ndarray
-    count: int
+    counts: np.ndarray
 
 
 def oks_matrix(found: np.ndarray, annotated: Annotated, sigmas: np.ndarray) -> np.ndarray:
@@ -95,59 +95,53 @@ def oks_matrix(found: np.ndarray, annotated: Annotated, sigmas: np.ndarray) -> n
     return oks
 
 
-def match(found: Found, annotated: Annotated, oks: np.ndarray, area: tuple[float, float]) -> Matches:
+def match(found: Found, annotated: Annotated, oks_dg: np.ndarray) -> Matches:
     """Give each found person, the best first, the annotated one it is most like.
+
+    Those who count go before those who are ignored. In every range of :data:`AREAS` annotated people of other areas are
+    ignored, and found ones as well unless they match.
 
     Args:
         found: Sorted by score, the best first.
         annotated: The people of the image.
-        oks: :func:`oks_matrix` of them.
-        area: Annotated people of other areas are ignored, and found ones as well unless they match.
+        oks_dg: :func:`oks_matrix` of them.
     """
-    low, high = area
-    ignored_g = annotated.ignored | (annotated.areas < low) | (annotated.areas > high)
-    order = np.argsort(ignored_g, kind='stable')
-    shape = (len(THRESHOLDS), len(found.scores))
-    right, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
-    outside_d = (found.areas < low) | (found.areas > high)
-    for t, threshold in enumerate(THRESHOLDS):
-        taken: set[int] = set()
-        for d in range(len(found.scores)):
-            g = _partner(oks[d], order, ignored_g, annotated.crowds, taken, float(threshold))
-            if g is None:
-                ignored[t, d] = outside_d[d]
-                continue
-            taken.add(g)
-            right[t, d], ignored[t, d] = True, ignored_g[g]
-    return Matches(found.scores, right, ignored, int((~ignored_g).sum()))
+    low_a1, high_a1 = (np.array(ends)[:, None] for ends in zip(*AREAS.values(), strict=True))
+    ignored_ag = annotated.ignored | (annotated.areas < low_a1) | (annotated.areas > high_a1)
+    outside_ad = (found.areas < low_a1) | (found.areas > high_a1)
+    shape = (len(AREAS), len(THRESHOLDS), len(found.scores))
+    right, ignored = np.zeros(shape, bool), np.repeat(outside_ad[:, None], len(THRESHOLDS), 1)
+    counts_a1g = ~ignored_ag[:, None]
+    free_atg = np.ones((*shape[:2], len(annotated.areas)), bool)
+    least_t1 = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]
+    for d, oks_g in enumerate(oks_dg if len(annotated.areas) else ()):
+        fits_atg = free_atg & (oks_g >= least_t1)
+        fits_atg &= counts_a1g | ~(fits_atg & counts_a1g).any(-1, keepdims=True)
+        # of several that are equally like it, the last
+        g_at = len(oks_g) - 1 - np.where(fits_atg, oks_g, -1.0)[..., ::-1].argmax(-1)
+        a, t = np.nonzero(fits_atg.any(-1))
+        g = g_at[a, t]
+        right[a, t, d], ignored[a, t, d] = True, ignored_ag[a, g]
+        free_atg[a, t, g] = annotated.crowds[g]
+    return Matches(found.scores, right, ignored, (~ignored_ag).sum(1))
 
 
-def _partner(
-    oks_g: np.ndarray, order: np.ndarray, ignored_g: np.ndarray, crowds_g: np.ndarray, taken: set[int], least: float
-) -> int | None:
-    """The annotated person, not taken yet, that a found one is most like; those that are ignored come last."""
-    best, partner = min(least, 1 - 1e-10), None
-    for g in order.tolist():
-        if g in taken and not crowds_g[g]:
-            continue
-        if partner is not None and not ignored_g[partner] and ignored_g[g]:
-            break
-        if oks_g[g] >= best:
-            best, partner = float(oks_g[g]), g
-    return partner
+def precision_and_recall(matches: Sequence[Matches], area: str = 'all') -> tuple[np.ndarray, np.ndarray]:
+    """Precision at 101 recalls ``(T, 101)``, and the greatest recall ``(T,)``; -1 where nobody is annotated.
 
-
-def precision_and_recall(matches: Sequence[Matches]) -> tuple[np.ndarray, np.ndarray]:
-    """Precision at 101 recalls ``(T, 101)``, and the greatest recall ``(T,)``; -1 where nobody is annotated."""
-    count = sum(each.count for each in matches)
-    if count == 0:
-        return np.full((len(THRESHOLDS), len(RECALLS)), -1.0), np.full(len(THRESHOLDS), -1.0)
-    scores = np.concatenate([each.scores for each in matches])
-    order = np.argsort(-scores, kind='mergesort')
-    right = np.concatenate([each.right for each in matches], 1)[:, order]
-    ignored = np.concatenate([each.ignored for each in matches], 1)[:, order]
-    hits, misses = np.cumsum(right & ~ignored, 1, np.float64), np.cumsum(~right & ~ignored, 1, np.float64)
+    Args:
+        matches: Of all images.
+        area: Which of :data:`AREAS` counts.
+    """
+    a = list(AREAS).index(area)
+    count = sum(int(each.counts[a]) for each in matches)
     precision, recall = np.zeros((len(THRESHOLDS), len(RECALLS))), np.zeros(len(THRESHOLDS))
+    if count == 0:
+        return precision - 1, recall - 1
+    order = np.argsort(-np.concatenate([each.scores for each in matches]), kind='mergesort')
+    right = np.concatenate([each.right[a] for each in matches], 1)[:, order]
+    counts = ~np.concatenate([each.ignored[a] for each in matches], 1)[:, order]
+    hits, misses = np.cumsum(right & counts, 1, np.float64), np.cumsum(~right & counts, 1, np.float64)
     for t, (hit, miss) in enumerate(zip(hits, misses, strict=True)):
         if not len(hit):
             continue
@@ -160,20 +154,21 @@ def precision_and_recall(matches: Sequence[Matches]) -> tuple[np.ndarray, np.nda
     return precision, recall
 
 
-def summarize(matches: Mapping[str, Sequence[Sequence[Matches]]]) -> dict[str, float]:
+def summarize(categories: Sequence[Sequence[Matches]]) -> dict[str, float]:
     """The ten numbers of COCO.
 
     Args:
-        matches: By name of the area, by category, by image.
+        categories: Matches of each image, by category.
 
     Returns:
         ``AP``, ``AP .5``, ``AP .75``, ``AP (M)``, ``AP (L)``, ``AR``, ``AR .5``, ``AR .75``, ``AR (M)``, ``AR (L)``: 0
         ... 1, or -1 where nobody is annotated.
     """
-    curves = {name: [precision_and_recall(images) for images in categories] for name, categories in matches.items()}
+    curves = {area: [precision_and_recall(matches, area) for matches in categories] for area in AREAS}
     values: dict[str, float] = {}
     for i, word in enumerate(('AP', 'AR')):
-        tables = {name: np.stack([both[i] for both in each], 1) for name, each in curves.items()}
+        # categories come last: the order in which numbers are added is that of pycocotools, to the last bit
+        tables = {area: np.stack([both[i] for both in each], -1) for area, each in curves.items()}
         values |= {
             word: _mean(tables['all']),
             f'{word} .5': _mean(tables['all'][np.isclose(THRESHOLDS, 0.5)]),
@@ -188,27 +183,26 @@ CROWDING = {'AP(E)': (0.0, 0.2), 'AP(M)': (0.2, 0.8), 'AP(H)': (0.8, np.inf)}
 """Easy, medium and hard images of CrowdPose, by how crowded they are."""
 
 
-def summarize_crowd(matches: Sequence[Sequence[Matches]], crowding: Sequence[Sequence[float]]) -> dict[str, float]:
+def summarize_crowd(categories: Sequence[Sequence[Matches]], crowding: Sequence[Sequence[float]]) -> dict[str, float]:
     """The nine numbers of CrowdPose.
 
     "CrowdPose: Efficient Crowded Scenes Pose Estimation and A New Benchmark" (Li et al., 2018, arXiv:1812.00324).
 
     Args:
-        matches: By category, by image, for all areas.
-        crowding: How crowded each image is, 0 ... 1.
+        categories: Matches of each image, by category.
+        crowding: How crowded these images are, 0 ... 1, by category.
 
     Returns:
         ``AP``, ``AP .5``, ``AP .75``, ``AR``, ``AR .5``, ``AR .75``, and of easy, medium and hard images ``AP(E)``,
         ``AP(M)``, ``AP(H)``, rounded to 0.0001.
     """
-    every = summarize(dict.fromkeys(AREAS, matches))
-    values = {name: value for name, value in every.items() if '(' not in name}
+    values = {name: value for name, value in summarize(categories).items() if '(' not in name}
     for name, (low, high) in CROWDING.items():
         chosen = [
-            [match for match, index in zip(images, indices, strict=True) if low <= index < high]
-            for images, indices in zip(matches, crowding, strict=True)
+            [each for each, index in zip(matches, indices, strict=True) if low <= index < high]
+            for matches, indices in zip(categories, crowding, strict=True)
         ]
-        precision = np.stack([precision_and_recall(images)[0] for images in chosen])
+        precision = np.stack([precision_and_recall(matches)[0] for matches in chosen], -1)
         values[name] = round(float(precision.mean()), 4)
     return values
 

@@ -1,6 +1,6 @@
 """Accuracy during training, counted on the device without waiting for it.
 
-Shapes: n people, k joints, h rows, w columns.
+Shapes: n people, k joints, h rows, w columns, l labels.
 """
 
 from __future__ import annotations
@@ -64,3 +64,24 @@ def simcc_pck_accuracy(
     size = [int(axis.shape[-1] / split_ratio) for axis in reversed(output)]
     unit_2 = torch.tensor(size, dtype=found.dtype, device=found.device)
     return near_parts(((found - true) / unit_2).norm(dim=-1), mask_nk, thr)
+
+
+@torch.no_grad()
+def multilabel_classification_accuracy(
+    output_nl: Tensor, target_nl: Tensor, mask_n: Tensor, thr: float = 0.5
+) -> Tensor:
+    """Part of samples all of whose labels are right.
+
+    Args:
+        output_nl: Probabilities.
+        target_nl: What they should be, 0 or 1.
+        mask_n: Which samples count, ``(N,)``; or which labels are known, ``(N, 1)`` or ``(N, L)``: samples of which one
+            is not do not count.
+        thr: Probability from which on the answer is yes.
+
+    Returns:
+        A scalar, 0 ... 1; 0 if no sample counts.
+    """
+    counts_n = (mask_n > 0).reshape(len(mask_n), -1).all(1)
+    right_n = (((output_nl - thr) * (target_nl - thr)) > 0).all(1)
+    return (right_n & counts_n).sum() / counts_n.sum().clamp(min=1)
