@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from intarsia.core.errors import DataError
 from intarsia.data.io.image import read_image
 
 Detector = Callable[[np.ndarray], Any]
@@ -32,11 +33,10 @@ def boxes_of(images: Sequence[Any], boxes: Boxes) -> tuple[list[dict[str, Any]],
         people each image has.
 
     Raises:
-        ValueError: There is not one array of boxes for each image, or one has another shape than ``(P, 4)`` or
-            ``(P, 5)``, or a box without size.
+        DataError: There are not boxes for each image, or a box has other than 4 or 5 numbers, or no size.
     """
     if boxes is not None and not callable(boxes) and len(boxes) != len(images):
-        raise ValueError(f'{len(boxes)} arrays of boxes for {len(images)} images')
+        raise DataError(f'{len(boxes)} arrays of boxes for {len(images)} images')
     crops: list[dict[str, Any]] = []
     counts = []
     for i, image in enumerate(images):
@@ -52,12 +52,10 @@ def _checked(boxes: Any, image_hwc: np.ndarray) -> np.ndarray:
     """Boxes with scores, float32 ``(P, 5)``."""
     if boxes is None:
         return np.array([[0, 0, image_hwc.shape[1], image_hwc.shape[0], 1]], np.float32)
-    array = np.asarray(boxes, np.float32)
-    if array.size == 0:
-        return np.zeros((0, 5), np.float32)
-    if array.ndim != 2 or array.shape[1] not in (4, 5):
-        raise ValueError(f'boxes are an array (P, 4) or (P, 5): x, y, width, height, score; not {array.shape}')
-    if not np.isfinite(array).all() or (array[:, 2:4] <= 0).any():
-        bad = array[~(np.isfinite(array).all(1) & (array[:, 2:4] > 0).all(1))][0]
-        raise ValueError(f'a box has no size: {bad[:4].tolist()} (x, y, width, height)')
-    return array if array.shape[1] == 5 else np.hstack([array, np.ones((len(array), 1), np.float32)])
+    rows = [np.asarray(row, np.float32).reshape(-1) for row in boxes]
+    for row in rows:
+        if len(row) not in (4, 5):
+            raise DataError(f'a box is x, y, width, height and perhaps a score, not {len(row)} numbers: {row.tolist()}')
+        if not np.isfinite(row).all() or (row[2:4] <= 0).any():
+            raise DataError(f'a box has no size: {row[:4].tolist()} (x, y, width, height)')
+    return np.array([[*row[:4], row[4] if len(row) == 5 else 1] for row in rows], np.float32).reshape(-1, 5)

@@ -199,7 +199,7 @@ class TopDownModel(TaskModel):
         Raises:
             RuntimeError: Images are given to a model without ``test_pipeline``.
             TypeError: ``inputs`` is neither a tensor nor a list of images.
-            ValueError: ``boxes`` are not one array an image.
+            DataError: ``boxes`` are not one array an image, or a box has no size.
         """
         if isinstance(inputs, Tensor) or (len(inputs) > 0 and isinstance(inputs[0], Tensor)):
             return super().predict(inputs, metas, batch_size)

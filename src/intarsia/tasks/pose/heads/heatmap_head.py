@@ -85,9 +85,10 @@ class HeatmapHead(BaseHeatmapHead):
         super().__init__(loss, codec, init_cfg)
         self.in_channels, self.out_channels = in_channels, out_channels
         width = in_channels if isinstance(in_channels, int) else in_channels[-1]
-        self.deconv_layers = deconv_layers(width, deconv_out_channels or (), deconv_kernel_sizes or ())
+        kernels = deconv_kernel_sizes if deconv_out_channels else None  # configs without layers leave kernels standing
+        self.deconv_layers = deconv_layers(width, deconv_out_channels or (), kernels or ())
         width = deconv_out_channels[-1] if deconv_out_channels else width
-        convs = conv_layers(width, conv_out_channels or (), conv_kernel_sizes or ())
+        convs = conv_layers(width, conv_out_channels, conv_kernel_sizes or ()) if conv_out_channels else []
         self.conv_layers = nn.Sequential(*convs) if convs else nn.Identity()
         width = conv_out_channels[-1] if conv_out_channels else width
         self.final_layer = last_conv(width, out_channels, final_layer)
