@@ -15,21 +15,15 @@ the one to trust, for cases of one thread, on a machine that others use as well.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from alternate import Request, Side, alternate
+from alternate import Request
+from compare import compare
 
 REPEATS = {'train': 7, 'pipeline': 7, 'slide': 3, 'metric': 3}
 """By kind of case: some are too far apart, or too long, for more."""
@@ -172,59 +166,6 @@ CASES: dict[str, Request] = {
 }
 
 
-def versions(python: str, *packages: str) -> dict[str, str]:
-    """Of packages that an interpreter has, and its own."""
-    code = 'import sys, importlib.metadata as m; print(sys.version.split()[0], *(m.version(p) for p in sys.argv[1:]))'
-    done = subprocess.run([python, '-c', code, *packages], capture_output=True, text=True, check=True)
-    return dict(zip(('python', *packages), done.stdout.split(), strict=True))
-
-
-def hardware() -> str:
-    """Processor and number of cores."""
-    info = Path('/proc/cpuinfo')
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.processor())
-    return f'{model}, {os.cpu_count()} cores'
-
-
-def main() -> None:
-    """Run the cases and print the medians."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
-    parser.add_argument('--reference-python', metavar='PATH', help='an interpreter that has mmsegmentation 1.x')
-    parser.add_argument('--repeats', type=int, help='of every case')
-    parser.add_argument('--cases', default='', metavar='TEXT', help='only those with this in their names')
-    parser.add_argument('--out', type=Path)
-    args = parser.parse_args()
-    here = Path(__file__).parent
-    found: dict[str, Any] = {'intarsia': versions(sys.executable, 'torch', 'numpy', 'opencv-python-headless')}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_inputs(folder)
-        sides = {'intarsia': Side(sys.executable, here / 'segmentation_ours.py', [name], folder / 'ours.log')}
-        if args.reference_python:
-            found['mmseg'] = versions(args.reference_python, 'torch', 'numpy', 'mmcv-lite', 'mmsegmentation')
-            script = here / 'segmentation_mmseg.py'
-            sides['mmseg'] = Side(args.reference_python, script, [name], folder / 'mmseg.log')
-        cases = {}
-        for case, request in CASES.items():
-            if args.cases in case:
-                cases[case] = alternate(sides, request, args.repeats or REPEATS[request[0]])
-                print(case, json.dumps(rounded(cases[case])), file=sys.stderr)
-        for side in sides.values():
-            side.stop()
-    result = {'date': time.strftime('%Y-%m-%d'), 'hardware': hardware(), 'versions': found, 'cases': rounded(cases)}
-    print(json.dumps(result, indent=1))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
-
-
-def rounded(values: Any) -> Any:
-    """Floats with four significant digits."""
-    if isinstance(values, dict):
-        return {key: rounded(value) for key, value in values.items()}
-    return float(f'{values:.4g}') if isinstance(values, float) else values
-
-
 if __name__ == '__main__':
-    main()
+    packages = ('torch', 'numpy', 'mmcv-lite', 'mmsegmentation')
+    compare(__doc__ or '', 'segmentation', 'mmseg', packages, write_inputs, CASES, REPEATS)
