@@ -14,8 +14,8 @@ from intarsia.core.registries import TRANSFORMS
 from intarsia.data.collate import collate
 from intarsia.data.device import ToDevice, split_normalize
 from intarsia.data.io.image import write_image
+from intarsia.data.io.tone import linear_table
 from intarsia.data.transforms.transform import Compose
-from intarsia.tasks.segmentation.transforms.photometric import linear_table
 from tests.golden.inputs import image, mask
 
 IMG, MASK = image('seg', (60, 80, 3)), mask('seg', (60, 80), 4)

@@ -30,6 +30,11 @@ def apply_table(img: Array, table: Array) -> Array:
     return cv2.LUT(img, entries).reshape(img.shape)
 
 
+def linear_table(factor: float, offset: float = 0.0) -> Array:
+    """``value * factor + offset`` of the 256 grey values: float32 within 0 ... 255, then uint8, fractions cut off."""
+    return np.clip(_VALUES.astype(np.float32) * float(factor) + float(offset), 0, 255).astype(np.uint8)
+
+
 def invert(img: Array) -> Array:
     """The negative: ``255 - img``."""
     return 255 - img

@@ -8,39 +8,22 @@ import cv2
 import numpy as np
 
 from intarsia.core.registries import TRANSFORMS
-from intarsia.data.io.tone import apply_table
+from intarsia.data.io.tone import apply_table, linear_table
+from intarsia.data.transforms.color_distortion import HUES, ColorDistortion
 from intarsia.data.transforms.image_transform import Array, Drawn, ImageTransform
 
 RAMP = np.arange(256)
-HUES = 180
-"""OpenCV's hues of uint8 images are 0 ... 179, two degrees each."""
 
 
 @TRANSFORMS.register_module()
-class PhotometricDistortion(ImageTransform):
+class PhotometricDistortion(ColorDistortion):
     """Change brightness and contrast, each with probability one half, and with 3/4 saturation, hue or both.
 
     Contrast comes right after brightness or at the end, as is drawn too. From "SSD: Single Shot MultiBox Detector",
     Liu et al., 2015, arXiv:1512.02325.
 
-    Args:
-        brightness_delta: Grey values that are added at most, or subtracted.
-        contrast_range: Factors ``(least, greatest)`` of all values.
-        saturation_range: Factors of the saturation.
-        hue_delta: Greatest shift of the hue, in OpenCV's 180 steps of a full turn.
+    Arguments as :class:`~intarsia.data.transforms.color_distortion.ColorDistortion`.
     """
-
-    def __init__(
-        self,
-        brightness_delta: float = 32,
-        contrast_range: Sequence[float] = (0.5, 1.5),
-        saturation_range: Sequence[float] = (0.5, 1.5),
-        hue_delta: int = 18,
-    ) -> None:
-        self.brightness_delta = brightness_delta
-        self.contrast_range = contrast_range[0], contrast_range[1]
-        self.saturation_range = saturation_range[0], saturation_range[1]
-        self.hue_delta = hue_delta
 
     def draw(self, rng: np.random.Generator, img: Array) -> Drawn | None:
         """A value for each quantity (None leaves it alone), and whether contrast is the first after brightness."""
@@ -65,16 +48,16 @@ class PhotometricDistortion(ImageTransform):
     ) -> Array:
         """The image with other colours; red is taken as blue and blue as red, as the published models were trained."""
         if brightness is not None:
-            img = apply_table(img, _table(1.0, brightness))
+            img = apply_table(img, linear_table(1.0, brightness))
         if contrast is not None and contrast_first:
-            img = apply_table(img, _table(contrast))
+            img = apply_table(img, linear_table(contrast))
         if saturation is not None or hue is not None:
             hsv = cv2.split(cv2.cvtColor(img, cv2.COLOR_BGR2HSV))
             turned = hsv[0] if hue is None else apply_table(hsv[0], ((RAMP + hue) % HUES).astype(np.uint8))
-            saturated = hsv[1] if saturation is None else apply_table(hsv[1], _table(saturation))
+            saturated = hsv[1] if saturation is None else apply_table(hsv[1], linear_table(saturation))
             img = cv2.cvtColor(cv2.merge([turned, saturated, hsv[2]]), cv2.COLOR_HSV2BGR)
         if contrast is not None and not contrast_first:
-            img = apply_table(img, _table(contrast))
+            img = apply_table(img, linear_table(contrast))
         return img
 
 
@@ -104,10 +87,5 @@ class YOLOXHSVRandomAug(ImageTransform):
         """The image with other colours."""
         hue, saturation, value = cv2.split(cv2.cvtColor(img, cv2.COLOR_RGB2HSV))
         turned = apply_table(hue, ((RAMP + shifts[0]) % HUES).astype(np.uint8))
-        others = (apply_table(c, _table(1.0, s)) for c, s in zip((saturation, value), shifts[1:], strict=True))
+        others = (apply_table(c, linear_table(1.0, s)) for c, s in zip((saturation, value), shifts[1:], strict=True))
         return cv2.cvtColor(cv2.merge([turned, *others]), cv2.COLOR_HSV2RGB)
-
-
-def _table(factor: float, offset: float = 0.0) -> Array:
-    """What ``value * factor + offset`` makes of each grey value, in float32, fractions cut off."""
-    return np.clip(RAMP.astype(np.float32) * np.float32(factor) + np.float32(offset), 0, 255).astype(np.uint8)
