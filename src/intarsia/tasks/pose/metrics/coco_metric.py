@@ -250,7 +250,7 @@ class CocoWholeBodyMetric(CocoMetric):
         super().__init__(ann_file, sigmas, iou_type, **kwargs)
 
 
-NMS = {'oks_nms': oks_nms, 'soft_oks_nms': soft_oks_nms}
+NMS: dict[str, Callable[..., np.ndarray]] = {'oks_nms': oks_nms, 'soft_oks_nms': soft_oks_nms}
 
 
 def _box_and_joints(score_k: np.ndarray, box_score: float, vis_thr: float) -> float:
