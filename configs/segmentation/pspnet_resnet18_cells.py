@@ -4,8 +4,8 @@
 
 Run it in the root of the repository, where data/cells lies.
 
-Measured with an earlier training pipeline (600 iterations, with changes of colour, 3 minutes on 2 CPU cores): mIoU 0.684; the
-U-Net is the better of the two.
+Measured with an earlier training pipeline (600 iterations, with changes of colour, 3 minutes on 2 CPU cores): mIoU
+0.684; the U-Net is the better of the two.
 """
 
 _base_ = 'unet_cells.py'
