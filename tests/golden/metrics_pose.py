@@ -65,8 +65,9 @@ def _pose_pck(output: Any, target: Any, mask: Any, thr: float = 0.05, normalize:
 
 
 def _simcc_pck(output: Any, target: Any, simcc_split_ratio: float, mask: Any, thr: float = 0.05) -> Any:
-    pairs = [tuple(torch.tensor(axis) for axis in both) for both in (output, target)]
-    return [v.numpy() for v in simcc_pck_accuracy(*pairs, simcc_split_ratio, torch.tensor(mask), thr)]
+    (x, y), (true_x, true_y) = ([torch.tensor(axis) for axis in both] for both in (output, target))
+    found = simcc_pck_accuracy((x, y), (true_x, true_y), simcc_split_ratio, torch.tensor(mask), thr)
+    return [value.numpy() for value in found]
 
 
 def _oks(g: Any, d: Any, a_g: Any, a_d: Any, sigmas: Any = None, vis_thr: Any = None) -> Any:
@@ -99,7 +100,7 @@ def _nearby(kpts_db: Sequence[Mapping[str, Any]], **options: Any) -> np.ndarray:
 
 
 def _multilabel(pred: Any, gt: Any, mask: Any, thr: float = 0.5) -> Any:
-    return multilabel_classification_accuracy(*(torch.tensor(array) for array in (pred, gt, mask)), thr)
+    return multilabel_classification_accuracy(torch.tensor(pred), torch.tensor(gt), torch.tensor(mask), thr)
 
 
 # ---------------------------------------------------------------------- metrics of one person

@@ -31,6 +31,7 @@ class TopDownCocoWholeBodyDataset(TopDownCocoDataset):
     """133 joints of one person."""
 
     DATASET_INFO = 'coco_wholebody'
+    METRIC_ARGUMENTS: ClassVar = {'iou_type': 'keypoints_wholebody'}
 
     def parts_of(self, annotation: Annotation) -> Iterable[Part]:
         """All joints, and the box."""
@@ -42,6 +43,7 @@ class BottomUpCocoWholeBodyDataset(BottomUpCocoDataset):
     """133 joints of all people in an image."""
 
     DATASET_INFO = 'coco_wholebody'
+    METRIC_ARGUMENTS: ClassVar = {'iou_type': 'keypoints_wholebody'}
 
     def parts_of(self, annotation: Annotation) -> Iterable[Part]:
         """All joints, and the box."""

@@ -23,13 +23,13 @@ def normalized_distances(
         normalize_n2: The unit, in x and y; people whose unit is 0 do not count, one below 0 makes any distance small.
 
     Returns:
-        float64 ``(N, K)``, NaN where a joint does not count.
+        float64 ``(N, K)``, NaN where a joint does not count, infinite where what was found is not a number.
     """
     normalize = np.asarray(normalize_n2, np.float64)
     counts_nk = np.asarray(mask_nk, bool) & ~(normalize == 0).any(1)[:, None]
     unit_n12 = np.where(normalize <= 0, 1e6, normalize)[:, None]
     distance_nk = np.linalg.norm((np.asarray(pred_nk2, np.float64) - true_nk2) / unit_n12, axis=-1)
-    return np.where(counts_nk, distance_nk, np.nan)
+    return np.where(counts_nk, np.nan_to_num(distance_nk, nan=np.inf, posinf=np.inf), np.nan)
 
 
 def keypoint_pck_accuracy(
