@@ -4,19 +4,20 @@
 
 Run it in the root of the repository, where data/figures lies.
 
-Measured: PCK@0.2 of 0.765 on the validation people after 10 epochs; longer training has not improved it yet.
+Measured: PCK@0.2 of 0.780 on the validation people after 30 epochs, in 290 seconds on 2 CPU cores (0.760 and
+0.769 after 10 and 20).
 """
 
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='TopDown',
-    codec=dict(type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=1.5, unbiased=True),
+    codec=dict(type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=2, unbiased=True),
     backbone=dict(type='ResNet', depth=18, stem_channels=32, base_channels=32, norm_cfg=norm_cfg, norm_eval=False),
     keypoint_head=dict(
         type='TopdownHeatmapSimpleHead',
         in_channels=256,
         out_channels=17,
-        num_deconv_filters=(96, 96, 96),
+        num_deconv_filters=(64, 64, 64),
         loss_keypoint=dict(type='JointsMSELoss', use_target_weight=True, loss_weight=1000.0),
     ),
     test_cfg=dict(flip_test=True, shift_heatmap=True),
@@ -26,9 +27,8 @@ normalize = dict(type='NormalizeTensor', mean=[0.485, 0.456, 0.406], std=[0.229,
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='TopDownGetBboxCenterScale', padding=1.25),
-    dict(type='TopDownRandomShiftBboxCenter', shift_factor=0.1, prob=0.3),
     dict(type='TopDownRandomFlip', flip_prob=0.5),
-    dict(type='TopDownGetRandomScaleRotation', rot_factor=40, scale_factor=0.3),
+    dict(type='TopDownGetRandomScaleRotation', rot_factor=15, scale_factor=0.15),
     dict(type='TopDownAffine'),
     dict(type='ToTensor'),
     normalize,
@@ -51,7 +51,7 @@ val = dict(
     test_mode=True,
 )
 data = dict(
-    samples_per_gpu=32,
+    samples_per_gpu=16,
     workers_per_gpu=0,
     train=dict(
         type='TopDownCocoDataset',
@@ -65,8 +65,8 @@ data = dict(
 
 optimizer = dict(type='AdamW', lr=2e-3, weight_decay=0.01)
 lr_config = dict(policy='CosineAnnealing', by_epoch=False, min_lr=0, warmup='linear', warmup_iters=50)
-total_epochs = 40
-evaluation = dict(interval=5, metric=[dict(type='PCKAccuracy', thr=0.2, norm_item='bbox'), 'mAP'], save_best='PCK')
+total_epochs = 30
+evaluation = dict(interval=10, metric=[dict(type='PCKAccuracy', thr=0.2, norm_item='bbox'), 'mAP'], save_best='PCK')
 checkpoint_config = dict(interval=5, max_keep_ckpts=2)
 log_config = dict(interval=10, hooks=[dict(type='TextLoggerHook')])
 custom_hooks = [dict(type='CurvesHook')]
