@@ -11,9 +11,9 @@ import torch
 from intarsia.core.errors import DataError
 from intarsia.core.registries import CODECS, TRANSFORMS
 from intarsia.data.transforms.transform import Compose
+from intarsia.tasks.pose.codecs.drawing import draw_people
 from intarsia.tasks.pose.dataset_info import DatasetInfo
 from intarsia.tasks.pose.transforms.affine import crop_matrix, move, udp_matrix
-from intarsia.tasks.pose.transforms.bottom_up_targets import draw_people
 from intarsia.tasks.pose.transforms.boxes import PIXEL_STD, cut_normal
 from intarsia.tasks.pose.transforms.convert_joints import joints_of
 

@@ -31,6 +31,14 @@ def build_part(
     return MODELS.of(task).build(part, **(defaults or {}))
 
 
+def build_backbone(backbone: Any, task: str, pretrained: str | None) -> Any:
+    """A backbone from its config; ``pretrained`` names its weights, which win over what its config says."""
+    built = build_part(backbone, task)
+    if pretrained is not None:
+        built.init_cfg = {'type': 'Pretrained', 'checkpoint': pretrained}
+    return built
+
+
 def in_a_row(modules: Sequence[nn.Module]) -> nn.Module:
     """Modules that follow each other."""
     return nn.Sequential(*modules)

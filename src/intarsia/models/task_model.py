@@ -88,7 +88,7 @@ class TaskModel(BaseModule):
             return self.results_of(inputs, metas)
         if isinstance(inputs, Sequence) and len(inputs) > 0 and all(isinstance(each, Tensor) for each in inputs):
             return self.results_of_augmented(inputs, metas or [])  # type: ignore[arg-type]
-        if isinstance(inputs, (str, Path, np.ndarray)) or not isinstance(inputs, Sequence):
+        if not is_list_of_images(inputs):
             raise TypeError(
                 'predict takes a batch as a tensor, or a list of images (files or arrays), '
                 f'not {type(inputs).__name__}; for one image write model.predict([image])'
@@ -154,6 +154,12 @@ class TaskModel(BaseModule):
     def val_step(self, data: Mapping[str, Any], optimizer: Any = None) -> dict[str, Any]:
         """As :meth:`train_step`, for a batch of the validation flow."""
         return self.train_step(data, optimizer)
+
+
+def is_list_of_images(inputs: Any) -> bool:
+    """Whether these are images in a list, and not one image, nor batches."""
+    is_list = isinstance(inputs, Sequence) and not isinstance(inputs, str)
+    return is_list and not any(isinstance(each, Tensor) for each in inputs[:1])
 
 
 def parse_losses(losses: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -5,7 +5,7 @@ Shape suffixes: n samples, c channels, h height, w width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from intarsia.core.registries import BACKBONES
-from intarsia.models.backbones.backbone import Backbone, normalize_indices
-from intarsia.models.backbones.shufflenet_v2 import BN, RELU, init_shuffle_weights
+from intarsia.models.backbones.backbone import normalize_indices
+from intarsia.models.backbones.shufflenet import BN, RELU, ShuffleNet
 from intarsia.nn.activation import build_activation_layer
 from intarsia.nn.channel_shuffle import channel_shuffle
 from intarsia.nn.channels import make_divisible
@@ -76,7 +76,7 @@ class GroupedShuffleUnit(nn.Module):
 
 
 @BACKBONES.register_module()
-class ShuffleNetV1(Backbone):
+class ShuffleNetV1(ShuffleNet):
     """Network of grouped 1 x 1 convolutions with shuffles between them.
 
     "ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices" (Zhang et al., 2017,
@@ -148,22 +148,3 @@ class ShuffleNetV1(Backbone):
         self.out_channels = tuple(widths[i] for i in self.out_indices)
         self.strides = tuple(8 * 2**i for i in self.out_indices)
         self._freeze_stages()
-
-    def frozen_parts(self) -> Iterable[nn.Module]:
-        """``conv1`` and the first ``frozen_stages`` stages."""
-        return [] if self.frozen_stages < 0 else [self.conv1, *self.layers[: self.frozen_stages]]
-
-    def init_own_weights(self) -> None:
-        """Normal kernels, narrower the more input channels they have; only without ``init_cfg``."""
-        if self.init_cfg is None:
-            init_shuffle_weights(self)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """``(N, 3, H, W)`` to the maps of the output stages, ``(N, C, H / stride, W / stride)``."""
-        x_nchw = self.maxpool(self.conv1(x))
-        outs = []
-        for i, layer in enumerate(self.layers):
-            x_nchw = layer(x_nchw)
-            if i in self.out_indices:
-                outs.append(x_nchw)
-        return tuple(outs)

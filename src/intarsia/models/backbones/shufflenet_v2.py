@@ -5,7 +5,7 @@ Shape suffixes: n samples, c channels, h height, w width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -13,15 +13,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from intarsia.core.registries import BACKBONES
-from intarsia.models.backbones.backbone import Backbone, normalize_indices
+from intarsia.models.backbones.backbone import normalize_indices
+from intarsia.models.backbones.shufflenet import BN, RELU, ShuffleNet
 from intarsia.nn.channel_shuffle import channel_shuffle
 from intarsia.nn.conv_module import ConvModule
-from intarsia.nn.init import constant_init, normal_init
 from intarsia.nn.module import InitCfg
-from intarsia.nn.norm import BatchNorm
-
-BN: Mapping[str, Any] = {'type': 'BN'}
-RELU: Mapping[str, Any] = {'type': 'ReLU'}
 
 
 class ShuffleUnit(nn.Module):
@@ -83,7 +79,7 @@ class ShuffleUnit(nn.Module):
 
 
 @BACKBONES.register_module()
-class ShuffleNetV2(Backbone):
+class ShuffleNetV2(ShuffleNet):
     """Network that splits, convolves and shuffles its channels.
 
     "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design" (Ma et al., 2018, arXiv:1807.11164).
@@ -149,31 +145,3 @@ class ShuffleNetV2(Backbone):
         self.out_channels = tuple(widths[i] for i in self.out_indices)
         self.strides = tuple((8, 16, 32, 32)[i] for i in self.out_indices)
         self._freeze_stages()
-
-    def frozen_parts(self) -> Iterable[nn.Module]:
-        """``conv1`` and the first ``frozen_stages`` stages."""
-        return [] if self.frozen_stages < 0 else [self.conv1, *self.layers[: self.frozen_stages]]
-
-    def init_own_weights(self) -> None:
-        """Normal kernels, narrower the more input channels they have; only without ``init_cfg``."""
-        if self.init_cfg is None:
-            init_shuffle_weights(self)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """``(N, 3, H, W)`` to the maps of the output stages, ``(N, C, H / stride, W / stride)``."""
-        x_nchw = self.maxpool(self.conv1(x))
-        outs = []
-        for i, layer in enumerate(self.layers):
-            x_nchw = layer(x_nchw)
-            if i in self.out_indices:
-                outs.append(x_nchw)
-        return tuple(outs)
-
-
-def init_shuffle_weights(network: nn.Module) -> None:
-    """Normal kernels, narrower the more input channels they have, but for that of ``conv1``."""
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d):
-            normal_init(module, std=0.01 if 'conv1' in name else 1 / module.weight.shape[1])
-        elif isinstance(module, (BatchNorm, nn.GroupNorm)):
-            constant_init(module, 1, bias=0.0001)

@@ -12,16 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from intarsia.core.registries import CODECS, POSENETS
-from intarsia.models.parts import build_part
+from intarsia.core.registries import POSENETS
+from intarsia.models.parts import build_backbone
 from intarsia.models.task_model import TaskModel
 from intarsia.nn.resize import resize
 from intarsia.tasks.pose.codecs.associative_embedding import AssociativeEmbedding as Grouping
 from intarsia.tasks.pose.codecs.associative_embedding import People
+from intarsia.tasks.pose.codecs.codec import build_codec
 from intarsia.tasks.pose.codecs.flip import flip_heatmaps
 from intarsia.tasks.pose.dataset_info import DatasetInfo
 from intarsia.tasks.pose.results import PoseResult
-from intarsia.tasks.pose.topdown import Meta, build_head
+from intarsia.tasks.pose.topdown import Meta, build_head, flip_index_of, with_loss
 from intarsia.tasks.pose.transforms.boxes import PIXEL_STD
 
 
@@ -65,17 +66,13 @@ class AssociativeEmbedding(TaskModel):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.test_cfg = dict(test_cfg or {})
-        built = None if codec is None else CODECS.of('pose').build(codec)
+        built = build_codec(codec)
         if built is not None and not isinstance(built, Grouping):
             raise ValueError(f'AssociativeEmbedding groups by the codec of this name, not by {type(built).__name__}')
         self.codec: Grouping | None = built
         self.dataset_info = None if dataset_info is None else DatasetInfo.of(dataset_info)
-        self.backbone = build_part(backbone, 'pose')
-        if pretrained is not None:
-            self.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': pretrained}
-        if loss_pose is not None and isinstance(keypoint_head, Mapping):
-            keypoint_head = {'loss_keypoint': loss_pose, **keypoint_head}
-        self.keypoint_head = build_head(keypoint_head, self.codec)
+        self.backbone = build_backbone(backbone, 'pose', pretrained)
+        self.keypoint_head = build_head(with_loss(keypoint_head, loss_pose), self.codec)
 
     def forward(self, img_nchw: Tensor) -> list[Tensor]:
         """Maps ``(N, K + LK, h, w)`` of all scales for normalized images ``(N, C, H, W)``."""
@@ -134,7 +131,7 @@ class AssociativeEmbedding(TaskModel):
         heat, tag = self._mean(heats, target), self._joined(tags, size or tags[-1].shape[2:])
         if not self.test_cfg.get('flip_test', True):
             return heat, tag
-        index = self._flip_index(meta)
+        index = flip_index_of(self.dataset_info, meta)
         heats, tags = self._split(self(img_nchw.flip(-1)))
         tag_index = index if self.test_cfg.get('tag_per_joint', True) else None
         heats = [flip_heatmaps(each, index) for each in heats]
@@ -167,15 +164,6 @@ class AssociativeEmbedding(TaskModel):
             return x_nchw
         align = bool(self.test_cfg.get('align_corners', True))
         return resize(x_nchw, size, mode='bilinear', align_corners=align, warning=False)
-
-    def _flip_index(self, meta: Meta) -> Sequence[int]:
-        index = self.dataset_info.flip_index if self.dataset_info is not None else meta.get('flip_index')
-        if index is None:
-            raise ValueError(
-                'flip_test needs to know which joints change places: give the model dataset_info '
-                "(dataset_info='coco'), or set test_cfg=dict(flip_test=False)"
-            )
-        return index
 
     def _result(self, people: People, meta: Meta, image_nchw: Tensor) -> PoseResult:
         assert self.codec is not None

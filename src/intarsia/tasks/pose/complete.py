@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from intarsia.core.arguments import signature_of
 from intarsia.core.registries import DATASETS
 
 SPLITS = ('test', 'val', 'train')
@@ -129,8 +130,6 @@ def _told(node: Any, codec: Node | None) -> Any:
 
 
 def _takes_codec(node: Node) -> bool:
-    from intarsia.core.arguments import signature_of
-
     kind = node.get('type')
     target = DATASETS.of('pose').get(kind) if isinstance(kind, str) else kind
     return 'codec' in signature_of(target).arguments

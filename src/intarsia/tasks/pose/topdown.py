@@ -14,14 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from intarsia.core.arguments import signature_of
-from intarsia.core.registries import CODECS, MODELS, POSENETS
-from intarsia.models.parts import build_part
-from intarsia.models.task_model import Image, TaskModel
+from intarsia.core.registries import MODELS, POSENETS
+from intarsia.models.parts import build_backbone, build_part
+from intarsia.models.task_model import Image, TaskModel, is_list_of_images
 from intarsia.tasks.pose.boxes import Boxes, boxes_of
-from intarsia.tasks.pose.codecs.codec import Codec
+from intarsia.tasks.pose.codecs.codec import Codec, build_codec
 from intarsia.tasks.pose.dataset_info import DatasetInfo
 from intarsia.tasks.pose.results import PoseResult
 from intarsia.tasks.pose.transforms.boxes import PIXEL_STD
+from intarsia.tasks.pose.transforms.flip import partners
 
 Meta = Mapping[str, Any]
 
@@ -48,14 +49,13 @@ class TopDownModel(TaskModel):
         codec: Codec | Mapping[str, Any] | None,
         dataset_info: DatasetInfo | Mapping[str, Any] | str | None,
         init_cfg: Any,
+        pretrained: str | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.test_cfg = dict(test_cfg or {})
-        self.codec: Codec | None = (
-            codec if codec is None or isinstance(codec, Codec) else CODECS.of('pose').build(codec)
-        )
+        self.codec: Codec | None = build_codec(codec)
         self.dataset_info = None if dataset_info is None else DatasetInfo.of(dataset_info)
-        self.backbone = build_part(backbone, 'pose')
+        self.backbone = build_backbone(backbone, 'pose', pretrained)
         self.neck = build_part(neck, 'pose')
         self.add_module(self.head_attribute, build_head(head, self.codec))
         if self.head is not None:
@@ -122,22 +122,10 @@ class TopDownModel(TaskModel):
         output = self(inputs)
         if not self.flip_test:
             return output
-        mirrored = self.head.flip_back(self(inputs.flip(-1)), self._flip_index(metas))
+        meta, num_joints = metas[0] if metas else {}, getattr(self.head, 'out_channels', 0)
+        index = flip_index_of(self.dataset_info, meta, num_joints)
+        mirrored = self.head.flip_back(self(inputs.flip(-1)), index)
         return self.head.mean(output, mirrored)
-
-    def _flip_index(self, metas: Sequence[Meta] | None) -> Sequence[int]:
-        if self.dataset_info is not None:
-            return self.dataset_info.flip_index
-        pairs = metas[0].get('flip_pairs') if metas else None
-        if pairs is None:
-            raise ValueError(
-                'flip_test needs to know which joints change places: give the model dataset_info '
-                "(dataset_info='coco'), or set test_cfg=dict(flip_test=False)"
-            )
-        index = list(range(self.head.out_channels))
-        for left, right in pairs:
-            index[left], index[right] = right, left
-        return index
 
     def results_of(self, inputs: Tensor, metas: Sequence[Meta] | None = None) -> list[PoseResult]:
         """One result, of one person, for every crop of a batch ``(N, C, H, W)``.
@@ -201,7 +189,7 @@ class TopDownModel(TaskModel):
             TypeError: ``inputs`` is neither a tensor nor a list of images.
             DataError: ``boxes`` are not one array an image, or a box has no size.
         """
-        if isinstance(inputs, Tensor) or (len(inputs) > 0 and isinstance(inputs[0], Tensor)):
+        if isinstance(inputs, Tensor) or not is_list_of_images(inputs):
             return super().predict(inputs, metas, batch_size)
         crops, counts = boxes_of(inputs, boxes)
         people: list[PoseResult] = super().predict(crops, None, batch_size) if crops else []
@@ -244,11 +232,8 @@ class TopDown(TopDownModel):
         dataset_info: Mapping[str, Any] | str | None = None,
         init_cfg: Any = None,
     ) -> None:
-        if loss_pose is not None and isinstance(keypoint_head, Mapping):
-            keypoint_head = {'loss_keypoint': loss_pose, **keypoint_head}
-        super().__init__(backbone, neck, keypoint_head, test_cfg, codec, dataset_info, init_cfg)
-        if pretrained is not None:
-            self.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': pretrained}
+        head = with_loss(keypoint_head, loss_pose)
+        super().__init__(backbone, neck, head, test_cfg, codec, dataset_info, init_cfg, pretrained)
 
     @property
     def head(self) -> Any:
@@ -295,3 +280,31 @@ def build_head(head: Any, codec: Codec | None) -> Any:
     kind = head.get('type')
     takes_codec = isinstance(kind, str) and 'codec' in signature_of(MODELS.of('pose').get(kind)).arguments
     return build_part(head, 'pose', defaults={'codec': codec} if takes_codec else None)
+
+
+def with_loss(head: Any, loss_pose: Mapping[str, Any] | None) -> Any:
+    """The head's config with a loss, if it names none and there is one beside it."""
+    return head if loss_pose is None or not isinstance(head, Mapping) else {'loss_keypoint': loss_pose, **head}
+
+
+def flip_index_of(info: DatasetInfo | None, meta: Meta, num_joints: int = 0) -> Sequence[int]:
+    """For every joint, which one it is in a mirrored image.
+
+    Args:
+        info: The joints, if the model knows them.
+        meta: What the pipeline noted, where it does not: ``flip_index``, or ``flip_pairs`` of ``num_joints`` joints.
+        num_joints: K.
+
+    Raises:
+        ValueError: Neither says it.
+    """
+    if info is not None:
+        return info.flip_index
+    if meta.get('flip_index') is not None:
+        return meta['flip_index']
+    if meta.get('flip_pairs') is not None:
+        return partners(meta['flip_pairs'], num_joints).tolist()
+    raise ValueError(
+        'flip_test needs to know which joints change places: give the model dataset_info '
+        "(dataset_info='coco'), or set test_cfg=dict(flip_test=False)"
+    )

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from intarsia.core.registries import SEGMENTORS
-from intarsia.models.parts import build_part
+from intarsia.models.parts import build_backbone, build_part
 from intarsia.models.task_model import TaskModel
 from intarsia.nn.resize import resize
 from intarsia.tasks.segmentation.decode_head import BaseDecodeHead
@@ -50,9 +50,7 @@ class EncoderDecoder(TaskModel):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.backbone = build_part(backbone, 'segmentation')
-        if pretrained is not None:
-            self.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': pretrained}
+        self.backbone = build_backbone(backbone, 'segmentation', pretrained)
         self.neck = build_part(neck, 'segmentation')
         self.decode_head = build_part(decode_head, 'segmentation')
         self.auxiliary_head = build_part(auxiliary_head, 'segmentation')

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from intarsia.core.registries import CODECS
 from intarsia.tasks.pose.codecs.codec import HeatmapCodec, one_of
-from intarsia.tasks.pose.codecs.drawing import MARKED, draw_gaussians, draw_wide_gaussians
+from intarsia.tasks.pose.codecs.drawing import MARKED, draw_gaussians, draw_people
 from intarsia.tasks.pose.codecs.grouping import group_peaks
 from intarsia.tasks.pose.codecs.peaks import batch_heatmap_nms
 from intarsia.tasks.pose.codecs.refine import (
@@ -118,22 +118,34 @@ class AssociativeEmbedding(HeatmapCodec):
             ``keypoint_indices`` int64 (P, K, 2): the number of a joint's pixel, line by line, and whether it counts.
         """
         points_pk2, visible_pk = keypoints_k2 / self.stride_of(self.heatmap_size), np.asarray(visible_k, np.float32)
-        old = self.rules == '0.x'
-        draw = draw_wide_gaussians if old else draw_gaussians
+        old, width = self.rules == '0.x', self.heatmap_size[0]
+        pixel = np.trunc(points_pk2 + (0 if old else 0.5)).astype(np.int64)
+        inside = ((pixel >= 0) & (pixel < self.heatmap_size)).all(-1)
+        counts = inside & (visible_pk > (0 if old else MARKED))
+        if old:
+            joints_pk3 = np.concatenate([points_pk2, visible_pk[..., None]], -1)
+            target, weight_pk = (
+                draw_people(joints_pk3, self.heatmap_size, self.sigma, self.use_udp),
+                visible_pk * inside,
+            )
+        else:
+            target, weight_pk = self._drawn(points_pk2, visible_pk)
+        return {
+            'target': target,
+            'target_weight': weight_pk,
+            'keypoint_indices': np.stack([pixel[..., 1] * width + pixel[..., 0], counts], -1),
+        }
+
+    def _drawn(self, points_pk2: np.ndarray, visible_pk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Maps and weights by the rules of 1.x."""
         drawn = [
-            draw(points, visible, self.heatmap_size, self.sigma, exact=self.use_udp)
+            draw_gaussians(points, visible, self.heatmap_size, self.sigma, exact=self.use_udp)
             for points, visible in zip(points_pk2, visible_pk, strict=True)
         ]
         width, height = self.heatmap_size
         empty = np.zeros((visible_pk.shape[1], height, width), np.float32)
-        pixel = np.trunc(points_pk2 + (0 if old else 0.5)).astype(np.int64)
-        inside = ((pixel >= 0) & (pixel < self.heatmap_size)).all(-1)
-        counts = inside & (visible_pk > (0 if old else MARKED))
-        return {
-            'target': np.max([maps for maps, _ in drawn], axis=0, initial=0) if drawn else empty,
-            'target_weight': np.array([weight for _, weight in drawn], np.float32).reshape(visible_pk.shape),
-            'keypoint_indices': np.stack([pixel[..., 1] * width + pixel[..., 0], counts], -1),
-        }
+        target = np.max([maps for maps, _ in drawn], axis=0, initial=0) if drawn else empty
+        return target, np.array([weight for _, weight in drawn], np.float32).reshape(visible_pk.shape)
 
     def decode(self, outputs: Sequence[Tensor]) -> list[People]:
         """From maps ``(N, K, H, W)``, of any size, and tags ``(N, LK, H, W)``: a number for all joints, then the next.

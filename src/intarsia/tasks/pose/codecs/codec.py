@@ -5,12 +5,14 @@ Shapes: n people, k joints; coordinates are x, y in pixels of the input, whose f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from intarsia.core.registries import CODECS
 
 Keypoints = tuple[Tensor, Tensor]
 """Joints ``(N, K, 2)`` in pixels of the input, and scores ``(N, K)``; float32 on the device of the outputs."""
@@ -73,6 +75,11 @@ class HeatmapCodec(Codec):
     def to_input(self, xy_nk2: Tensor) -> Tensor:
         """From pixels of a map to pixels of the input."""
         return xy_nk2 * torch.as_tensor(self.stride, dtype=xy_nk2.dtype, device=xy_nk2.device)
+
+
+def build_codec(codec: Codec | Mapping[str, Any] | None) -> Codec | None:
+    """A codec from its node; a codec stays as it is, and None too."""
+    return codec if codec is None or isinstance(codec, Codec) else CODECS.of('pose').build(codec)
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:

@@ -56,24 +56,42 @@ def draw_gaussians(
     return column_kh[:, :, None] * row_kw[:, None, :], weight
 
 
-def draw_wide_gaussians(
-    points_k2: np.ndarray, visible_k: np.ndarray, size: Sequence[int], sigma: float, exact: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """As :func:`draw_gaussians`, of bottom-up networks of old: at the pixel that holds the joint, and one pixel wider.
+def draw_people(joints_pk3: np.ndarray, size: tuple[int, int], sigma: float, exact: bool = False) -> np.ndarray:
+    """The joints of all people, as bottom-up networks of old learned them; float32 ``(K, H, W)``.
 
-    The weight of a joint outside the map is 0.
+    A Gaussian at the pixel that holds each joint, one pixel wider than that of :func:`draw_gaussians`; where people
+    meet, the greatest value.
+
+    Args:
+        joints_pk3: x, y, and whether the joint is marked.
+        size: Width and height of the maps.
+        sigma: Standard deviation, pixels; the Gaussian is 0 a pixel beyond three of them.
+        exact: The centre is the joint, not the pixel that holds it.
     """
-    points, radius = np.asarray(points_k2, np.float64), 3 * sigma + 1
-    pixel = np.trunc(points)
-    first, last = np.round(pixel - radius), np.round(pixel + radius + 1)
-    centre = first + radius + (points - pixel if exact else 0)
-    weight = np.asarray(visible_k, np.float32) * ((pixel >= 0) & (pixel < size)).all(axis=1)
-    row_kw, column_kh = (
-        _bell(length, centre[:, axis], sigma) * _between(length, first[:, axis], last[:, axis])
-        for axis, length in enumerate(size)
-    )
-    column_kh[weight <= 0] = 0
-    return column_kh[:, :, None] * row_kw[:, None, :], weight
+    width, height = size
+    maps = np.zeros((joints_pk3.shape[1], height, width), np.float32)
+    reach = 3 * sigma + 1
+    for person in joints_pk3[..., :3].tolist():
+        for joint, (x, y, marked) in enumerate(person):
+            if marked <= 0:
+                continue
+            column, row = int(x), int(y)
+            if not (0 <= column < width and 0 <= row < height):
+                continue
+            offsets = (x - column, y - row) if exact else (0.0, 0.0)
+            left, across = _bell_from(column, offsets[0], width, reach, sigma)
+            top, down = _bell_from(row, offsets[1], height, reach, sigma)
+            patch = maps[joint, top : top + len(down), left : left + len(across)]
+            np.maximum(patch, down[:, None] * across, out=patch)
+    return maps
+
+
+def _bell_from(pixel: int, offset: float, length: int, reach: float, sigma: float) -> tuple[int, np.ndarray]:
+    """The first pixel of a Gaussian along one side of a map, and its values."""
+    start, stop = round(pixel - reach), round(pixel + reach + 1)
+    first = max(start, 0)
+    distance = np.arange(first, min(stop, length)) - (start + reach + offset)
+    return first, np.exp(distance**2 / (-2 * sigma**2)).astype(np.float32)
 
 
 def _bell(length: int, centre_k: np.ndarray, sigma: float) -> np.ndarray:

@@ -12,11 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from intarsia.core.errors import DataError
-from intarsia.core.registries import CODECS
 from intarsia.data.dataset import BaseDataset
 from intarsia.data.transforms.image_transform import Array
 from intarsia.data.transforms.transform import Results
-from intarsia.tasks.pose.codecs.codec import Codec
+from intarsia.tasks.pose.codecs.codec import Codec, build_codec
 from intarsia.tasks.pose.dataset_info import DatasetInfo
 from intarsia.tasks.pose.datasets.coco_file import CocoFile
 from intarsia.tasks.pose.transforms.convert_joints import joints_of
@@ -71,7 +70,7 @@ class PoseDataset(BaseDataset):
         count = self.data_cfg.get('num_joints', self.info.num_keypoints)
         if count != self.info.num_keypoints:
             raise ValueError(f'data_cfg has num_joints={count}, but {self.info.name} {self.info.num_keypoints} joints')
-        self.codec = codec if codec is None or isinstance(codec, Codec) else CODECS.of('pose').build(codec)
+        self.codec = build_codec(codec)
         self.ann_info = self.make_ann_info()
         super().__init__(pipeline, test_mode, task='pose')
 

@@ -15,7 +15,7 @@ from intarsia.core.registries import HEADS
 from intarsia.models.stage_input import Features
 from intarsia.tasks.pose.codecs.codec import Codec
 from intarsia.tasks.pose.heads.ae_simple_head import AssociativeHead
-from intarsia.tasks.pose.heads.heatmap_head import deconv_layers, last_layers
+from intarsia.tasks.pose.heads.heatmap_head import chosen_layers, deconv_layers, last_layers
 
 
 @HEADS.register_module()
@@ -56,9 +56,7 @@ class AEMultiStageHead(AssociativeHead):
     ) -> None:
         super().__init__(loss_keypoint, codec, init_cfg)
         self.out_channels, self.num_stages = out_channels, num_stages
-        filters, kernels = num_deconv_filters[:num_deconv_layers], num_deconv_kernels[:num_deconv_layers]
-        if len(filters) != num_deconv_layers:
-            raise ValueError(f'num_deconv_layers={num_deconv_layers}, but there are {len(num_deconv_filters)} filters')
+        filters, kernels = chosen_layers(num_deconv_layers, num_deconv_filters, num_deconv_kernels)
         width = filters[-1] if filters else in_channels
         stages = range(num_stages)
         self.multi_deconv_layers = nn.ModuleList(deconv_layers(in_channels, filters, kernels) for _ in stages)

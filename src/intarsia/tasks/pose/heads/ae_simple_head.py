@@ -13,7 +13,7 @@ from torch import Tensor
 from intarsia.core.registries import HEADS
 from intarsia.models.stage_input import Features
 from intarsia.tasks.pose.codecs.codec import Codec
-from intarsia.tasks.pose.heads.heatmap_head import SMALL_INIT, deconv_layers, last_layers
+from intarsia.tasks.pose.heads.heatmap_head import SMALL_INIT, chosen_layers, deconv_layers, last_layers
 from intarsia.tasks.pose.heads.pose_head import PoseHead
 
 LOSS_NAMES = ('heatmap_loss', 'push_loss', 'pull_loss')
@@ -83,9 +83,7 @@ class AESimpleHead(AssociativeHead):
         super().__init__(loss_keypoint, codec, init_cfg)
         self.num_joints = num_joints
         self.out_channels = num_joints + num_tags(num_joints, tag_per_joint, with_ae_loss[0])
-        filters, kernels = num_deconv_filters[:num_deconv_layers], num_deconv_kernels[:num_deconv_layers]
-        if len(filters) != num_deconv_layers:
-            raise ValueError(f'num_deconv_layers={num_deconv_layers}, but there are {len(num_deconv_filters)} filters')
+        filters, kernels = chosen_layers(num_deconv_layers, num_deconv_filters, num_deconv_kernels)
         self.deconv_layers = deconv_layers(in_channels, filters, kernels)
         self.final_layer = last_layers(filters[-1] if filters else in_channels, self.out_channels, extra or {})
 

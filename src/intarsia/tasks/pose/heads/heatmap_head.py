@@ -33,6 +33,10 @@ class BaseHeatmapHead(PoseHead):
 
     default_init = SMALL_INIT
 
+    def make_deconv_layers(self, in_channels: int, channels: Sequence[int], kernels: Sequence[int]) -> nn.Module:
+        """The transposed convolutions."""
+        return deconv_layers(in_channels, channels, kernels)
+
     def get_accuracy(self, output: Tensor, target: Tensor, target_weight: Tensor) -> dict[str, Tensor]:
         """The part of joints whose maximum is less than a twentieth of the map's size away from the target's."""
         if target.shape[1] != output.shape[1] or target_weight.shape[1] != output.shape[1]:
@@ -86,7 +90,7 @@ class HeatmapHead(BaseHeatmapHead):
         self.in_channels, self.out_channels = in_channels, out_channels
         width = in_channels if isinstance(in_channels, int) else in_channels[-1]
         kernels = deconv_kernel_sizes if deconv_out_channels else None  # configs without layers leave kernels standing
-        self.deconv_layers = deconv_layers(width, deconv_out_channels or (), kernels or ())
+        self.deconv_layers = self.make_deconv_layers(width, deconv_out_channels or (), kernels or ())
         width = deconv_out_channels[-1] if deconv_out_channels else width
         convs = conv_layers(width, conv_out_channels, conv_kernel_sizes or ()) if conv_out_channels else []
         self.conv_layers = nn.Sequential(*convs) if convs else nn.Identity()
@@ -149,7 +153,7 @@ class TopdownHeatmapSimpleHead(BaseHeatmapHead):
             raise ValueError(f'{owner}: num_deconv_layers={num_deconv_layers}, {len(num_deconv_filters)} filters')
         filters = num_deconv_filters[:num_deconv_layers]
         width: Any = self.in_channels
-        self.deconv_layers = deconv_layers(width, filters, num_deconv_kernels[:num_deconv_layers])
+        self.deconv_layers = self.make_deconv_layers(width, filters, num_deconv_kernels[:num_deconv_layers])
         self.final_layer = last_layers(filters[-1] if filters else width, out_channels, extra or {})
 
     def forward(self, feats: Features) -> Tensor:
@@ -176,6 +180,17 @@ def deconv_layers(
         conv = nn.ConvTranspose2d(before, after, kernel, 2, *PADDING[kernel], group, bias=False)
         layers += [conv, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers) if layers else nn.Identity()
+
+
+def chosen_layers(count: int, filters: Sequence[int], kernels: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    """Channels and kernels of the first ``count`` transposed convolutions.
+
+    Raises:
+        ValueError: There are not so many filters.
+    """
+    if len(filters[:count]) != count:
+        raise ValueError(f'num_deconv_layers={count}, but there are {len(filters)} filters')
+    return filters[:count], kernels[:count]
 
 
 def conv_layers(in_channels: int, channels: Sequence[int], kernels: Sequence[int]) -> list[nn.Module]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from intarsia.core.registries import HEADS
 from intarsia.models.stage_input import Features
 from intarsia.tasks.pose.codecs.codec import Codec, Keypoints
-from intarsia.tasks.pose.heads.heatmap_head import BaseHeatmapHead, deconv_layers, last_conv, last_layers
+from intarsia.tasks.pose.heads.heatmap_head import BaseHeatmapHead, chosen_layers, deconv_layers, last_conv, last_layers
 
 Losses = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 """Node of LOSSES for all stages, or one for each."""
@@ -166,9 +166,7 @@ class TopdownHeatmapMultiStageHead(_OneLayerForEachStage):
     ) -> None:
         super().__init__(num_stages, loss_keypoint, codec, init_cfg)
         self.in_channels, self.out_channels, self.num_stages = in_channels, out_channels, num_stages
-        channels, kernels = num_deconv_filters[:num_deconv_layers], num_deconv_kernels[:num_deconv_layers]
-        if len(channels) != num_deconv_layers:
-            raise ValueError(f'num_deconv_layers={num_deconv_layers}, but there are {len(num_deconv_filters)} filters')
+        channels, kernels = chosen_layers(num_deconv_layers, num_deconv_filters, num_deconv_kernels)
         width = channels[-1] if channels else in_channels
         stages = range(num_stages)
         self.multi_deconv_layers = nn.ModuleList(deconv_layers(in_channels, channels, kernels) for _ in stages)

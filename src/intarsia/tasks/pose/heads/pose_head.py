@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from intarsia.core.registries import CODECS
 from intarsia.models.parts import build_part
 from intarsia.models.stage_input import Features
 from intarsia.nn.module import BaseModule
-from intarsia.tasks.pose.codecs.codec import Codec, Keypoints
+from intarsia.tasks.pose.codecs.codec import Codec, Keypoints, build_codec
 
 
 class PoseHead(BaseModule):
@@ -41,9 +40,7 @@ class PoseHead(BaseModule):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.codec: Codec | None = (
-            codec if codec is None or isinstance(codec, Codec) else CODECS.of('pose').build(codec)
-        )
+        self.codec: Codec | None = build_codec(codec)
         self.test_cfg: Mapping[str, Any] = {}
         self.add_module(self.loss_attribute, build_part(loss, 'pose'))
 

@@ -26,58 +26,7 @@ GAU: Mapping[str, Any] = dict(
 class GatedAttentionHead(CoordinateClassHead):
     """What RTMPose heads have in common: a token for each joint, attention, a linear layer for x and one for y.
 
-    Args:
-        out_channels: K.
-        gau_cfg: ``hidden_dims``: channels of a token; and arguments of
-            :class:`~intarsia.tasks.pose.heads.gated_attention.RTMCCBlock`.
-        input_size: Width and height of the input; the codec's if None.
-        in_featuremap_size: Width and height of the last stage; a 32nd of the input's if None.
-        simcc_split_ratio: Bins in a pixel; the codec's if None.
-        loss: Node of LOSSES.
-        codec: The codec of the model, or its node.
-        init_cfg: How weights are initialized.
-
-    Raises:
-        ValueError: The codec says something else, or ``gau_cfg`` has words that mean nothing.
-    """
-
-    def __init__(
-        self,
-        out_channels: int,
-        gau_cfg: Mapping[str, Any],
-        input_size: Sequence[int] | None,
-        in_featuremap_size: Sequence[int] | None,
-        simcc_split_ratio: float | None,
-        loss: Mapping[str, Any] | None,
-        codec: Codec | Mapping[str, Any] | None,
-        init_cfg: Any,
-    ) -> None:
-        super().__init__(input_size, in_featuremap_size, simcc_split_ratio, loss, codec, init_cfg)
-        if unknown := sorted(gau_cfg.keys() - GAU.keys()):
-            raise ValueError(f"{type(self).__name__}: gau_cfg has '{unknown[0]}', but can have {', '.join(GAU)}")
-        unit = {**GAU, **gau_cfg}
-        self.hidden_dims: int = unit.pop('hidden_dims')
-        self.out_channels = out_channels
-        self.num_places = self.in_featuremap_size[0] * self.in_featuremap_size[1]
-        self.gau = RTMCCBlock(out_channels, self.hidden_dims, self.hidden_dims, **unit)
-        self.cls_x = nn.Linear(self.hidden_dims, self.num_bins[0], bias=False)
-        self.cls_y = nn.Linear(self.hidden_dims, self.num_bins[1], bias=False)
-
-    def forward(self, feats: Features) -> Vectors:
-        """``(N, K, Lx)`` and ``(N, K, Ly)``."""
-        x_nkc = self.gau(self.tokens_of(feats))
-        return self.cls_x(x_nkc), self.cls_y(x_nkc)
-
-    def tokens_of(self, feats: Features) -> Tensor:
-        """A vector for each joint, ``(N, K, hidden_dims)``."""
-        raise NotImplementedError
-
-
-@HEADS.register_module()
-class RTMCCHead(GatedAttentionHead):
-    """A map for each joint, squeezed into a token.
-
-    "RTMPose: Real-Time Multi-Person Pose Estimation based on MMPose" (Jiang et al., 2023, arXiv:2303.07399).
+    A subclass makes the layers that squeeze maps into tokens, and applies them.
 
     Args:
         in_channels: Channels of the last stage.
@@ -85,7 +34,7 @@ class RTMCCHead(GatedAttentionHead):
         input_size: Width and height of the input; the codec's if None.
         in_featuremap_size: Width and height of the last stage; a 32nd of the input's if None.
         simcc_split_ratio: Bins in a pixel; the codec's if None.
-        final_layer_kernel_size: Kernel of the convolution that makes the maps, odd.
+        final_layer_kernel_size: Kernel of the convolutions, odd.
         gau_cfg: ``hidden_dims``: channels of a token; and arguments of
             :class:`~intarsia.tasks.pose.heads.gated_attention.RTMCCBlock`.
         loss: Node of LOSSES.
@@ -109,12 +58,43 @@ class RTMCCHead(GatedAttentionHead):
         codec: Codec | Mapping[str, Any] | None = None,
         init_cfg: Any = None,
     ) -> None:
-        super().__init__(
-            out_channels, gau_cfg, input_size, in_featuremap_size, simcc_split_ratio, loss, codec, init_cfg
-        )
-        self.in_channels = in_channels
-        kernel = final_layer_kernel_size
-        self.final_layer = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)
+        super().__init__(input_size, in_featuremap_size, simcc_split_ratio, loss, codec, init_cfg)
+        if unknown := sorted(gau_cfg.keys() - GAU.keys()):
+            raise ValueError(f"{type(self).__name__}: gau_cfg has '{unknown[0]}', but can have {', '.join(GAU)}")
+        unit = {**GAU, **gau_cfg}
+        self.hidden_dims: int = unit.pop('hidden_dims')
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.num_places = self.in_featuremap_size[0] * self.in_featuremap_size[1]
+        self.gau = RTMCCBlock(out_channels, self.hidden_dims, self.hidden_dims, **unit)
+        self.cls_x = nn.Linear(self.hidden_dims, self.num_bins[0], bias=False)
+        self.cls_y = nn.Linear(self.hidden_dims, self.num_bins[1], bias=False)
+        self.make_squeezing(final_layer_kernel_size)
+
+    def make_squeezing(self, kernel: int) -> None:
+        """Make the layers of :meth:`tokens_of`."""
+        raise NotImplementedError(f'{type(self).__name__} has no make_squeezing(kernel)')
+
+    def forward(self, feats: Features) -> Vectors:
+        """``(N, K, Lx)`` and ``(N, K, Ly)``."""
+        x_nkc = self.gau(self.tokens_of(feats))
+        return self.cls_x(x_nkc), self.cls_y(x_nkc)
+
+    def tokens_of(self, feats: Features) -> Tensor:
+        """A vector for each joint, ``(N, K, hidden_dims)``."""
+        raise NotImplementedError(f'{type(self).__name__} has no tokens_of(feats)')
+
+
+@HEADS.register_module()
+class RTMCCHead(GatedAttentionHead):
+    """A map for each joint, squeezed into a token.
+
+    "RTMPose: Real-Time Multi-Person Pose Estimation based on MMPose" (Jiang et al., 2023, arXiv:2303.07399).
+    Arguments as :class:`GatedAttentionHead`.
+    """
+
+    def make_squeezing(self, kernel: int) -> None:
+        """One convolution for the maps, and a layer that squeezes each."""
+        self.final_layer = nn.Conv2d(self.in_channels, self.out_channels, kernel, padding=kernel // 2)
         self.mlp = squeeze(self.num_places, self.hidden_dims)
 
     def tokens_of(self, feats: Features) -> Tensor:

@@ -140,7 +140,7 @@ class SimCCHead(CoordinateClassHead):
             if deconv_type == 'vipnas':
                 layers['deconv_num_groups'] = deconv_num_groups
             kind = ViPNASHead if deconv_type == 'vipnas' else HeatmapHead
-            self.deconv_head = kind(in_channels, out_channels, loss=None, **layers)
+            self.deconv_head = kind(in_channels=in_channels, out_channels=out_channels, loss=None, **layers)
         else:
             width = in_channels if isinstance(in_channels, int) else in_channels[-1]
             self.final_layer = last_conv(width, out_channels, final_layer)

@@ -58,8 +58,11 @@ class VisPredictHead(PoseHead):
 
     def forward(self, feats: Features) -> PoseAndVisibility:
         """What the other head gives, and ``(N, K)`` from the last stage, a map or a vector."""
-        x_nchw = feats[-1] if feats[-1].dim() == 4 else feats[-1][..., None, None]
-        return self.pose_head(feats), self.vis_head(x_nchw)
+        return self.pose_head(feats), self.seen(feats)
+
+    def seen(self, feats: Features) -> Tensor:
+        """What the layer says of each joint, ``(N, K)``."""
+        return self.vis_head(feats[-1] if feats[-1].dim() == 4 else feats[-1][..., None, None])
 
     def losses(self, feats: Features, targets: Mapping[str, Any]) -> dict[str, Tensor]:
         """``loss_vis``, ``acc_vis`` (the part of joints that is told right), and the losses of the other head.
@@ -69,7 +72,7 @@ class VisPredictHead(PoseHead):
             targets: What the other head needs; a joint counts as seen as much as ``target_weight`` says. Joints count
                 as ``visible_weight`` (N, K) says, if it is there, and the loss uses weights.
         """
-        _, output_nk = self(feats)
+        output_nk = self.seen(feats)
         seen_nk = targets['target_weight'].flatten(2)[..., 0] if targets['target_weight'].dim() > 2 else None
         seen_nk = (targets['target_weight'] if seen_nk is None else seen_nk).float()
         weight_nk = targets.get('visible_weight', torch.ones_like(seen_nk))

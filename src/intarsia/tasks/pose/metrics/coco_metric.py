@@ -14,6 +14,7 @@ import numpy as np
 
 from intarsia.core.errors import DataError
 from intarsia.core.registries import METRICS
+from intarsia.data.transforms.image_transform import require_choice
 from intarsia.tasks.pose.datasets.coco_file import CocoFile
 from intarsia.tasks.pose.metrics.average_precision import (
     MAX_FOUND,
@@ -111,8 +112,8 @@ class CocoMetric:
         self.ann_file, self.use_area = ann_file, use_area
         self.sigmas = np.asarray(sigmas, np.float64)
         self.iou_type, self.joints = iou_type, joints_of(iou_type, len(self.sigmas))
-        self.score_mode = _one_of('score_mode', 'bbox_rle' if rle_score else score_mode, tuple(SCORES))
-        self.nms_mode = _one_of('nms_mode', 'soft_oks_nms' if soft_nms else nms_mode, (*NMS, 'none'))
+        self.score_mode = require_choice('score_mode', 'bbox_rle' if rle_score else score_mode, tuple(SCORES))
+        self.nms_mode = require_choice('nms_mode', 'soft_oks_nms' if soft_nms else nms_mode, (*NMS, 'none'))
         self.nms_mode = self.nms_mode if use_nms else 'none'
         self.oks_thr = oks_thr if nms_thr is None else nms_thr
         self.vis_thr = vis_thr if keypoint_score_thr is None else keypoint_score_thr
@@ -265,9 +266,3 @@ SCORES = {
     'bbox_rle': lambda score_k, box_score, vis_thr: box_score + score_k.mean() + score_k.max(),
 }
 """By mode, what makes a person's score of those of its joints, that of its box and the threshold of joints."""
-
-
-def _one_of(name: str, value: str, choices: Sequence[str]) -> str:
-    if value not in choices:
-        raise ValueError(f'{name} is one of {", ".join(choices)}, not {value!r}')
-    return value

@@ -17,40 +17,8 @@ from intarsia.core.errors import DataError
 from intarsia.core.registries import TRANSFORMS
 from intarsia.data.transforms.image_transform import Array
 from intarsia.data.transforms.transform import Results, Transform
+from intarsia.tasks.pose.codecs.drawing import draw_people
 from intarsia.tasks.pose.transforms.bottom_up_affine import pair
-
-
-def draw_people(joints_pk3: Array, size: tuple[int, int], sigma: float, exact: bool = False) -> Array:
-    """A Gaussian at every joint of every person, the greatest value where they meet; float32 ``(K, H, W)``.
-
-    Args:
-        joints_pk3: x, y, and whether the joint is marked.
-        size: Width and height of the maps.
-        sigma: Standard deviation, pixels; the Gaussian is 0 a pixel beyond three of them.
-        exact: The centre is the joint, not the pixel that holds it.
-    """
-    width, height = size
-    maps = np.zeros((joints_pk3.shape[1], height, width), np.float32)
-    reach = 3 * sigma + 1
-    for person in joints_pk3[..., :3].tolist():
-        for joint, (x, y, marked) in enumerate(person):
-            column, row = int(x), int(y)
-            if marked <= 0 or not (0 <= column < width and 0 <= row < height):
-                continue
-            offsets = (x - column, y - row) if exact else (0.0, 0.0)
-            left, across = _bell(column, offsets[0], width, reach, sigma)
-            top, down = _bell(row, offsets[1], height, reach, sigma)
-            patch = maps[joint, top : top + len(down), left : left + len(across)]
-            np.maximum(patch, down[:, None] * across, out=patch)
-    return maps
-
-
-def _bell(pixel: int, offset: float, length: int, reach: float, sigma: float) -> tuple[int, Array]:
-    """The first pixel of a Gaussian along one side of a map, and its values."""
-    start, stop = round(pixel - reach), round(pixel + reach + 1)
-    first = max(start, 0)
-    distance = np.arange(first, min(stop, length)) - (start + reach + offset)
-    return first, np.exp(distance**2 / (-2 * sigma**2)).astype(np.float32)
 
 
 @TRANSFORMS.register_module()

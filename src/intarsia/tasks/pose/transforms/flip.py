@@ -24,9 +24,8 @@ def partners(flip_pairs: Sequence[Sequence[int]], count: int) -> Array:
     return index
 
 
-@TRANSFORMS.register_module()
-class TopDownRandomFlip(Transform):
-    """Mirror image, joints and ``center``; sets ``flipped``. Joints that nobody has marked become 0.
+class RandomMirror(Transform):
+    """What mirrors a sample now and then.
 
     Args:
         flip_prob: Probability of doing so.
@@ -38,6 +37,15 @@ class TopDownRandomFlip(Transform):
     def draw(self, rng: np.random.Generator) -> bool:
         """Whether to mirror."""
         return bool(rng.random() < self.flip_prob)
+
+
+@TRANSFORMS.register_module()
+class TopDownRandomFlip(RandomMirror):
+    """Mirror image, joints and ``center``; sets ``flipped``. Joints that nobody has marked become 0.
+
+    Args:
+        flip_prob: Probability of doing so.
+    """
 
     def apply(self, results: Results) -> Results:
         """Mirror."""
@@ -76,19 +84,12 @@ class HandRandomFlip(TopDownRandomFlip):
 
 
 @TRANSFORMS.register_module()
-class BottomUpRandomFlip(Transform):
+class BottomUpRandomFlip(RandomMirror):
     """Mirror image, masks, and the joints (and boxes) of all people, after they have been brought to their scales.
 
     Args:
         flip_prob: Probability of doing so.
     """
-
-    def __init__(self, flip_prob: float = 0.5) -> None:
-        self.flip_prob = flip_prob
-
-    def draw(self, rng: np.random.Generator) -> bool:
-        """Whether to mirror."""
-        return bool(rng.random() < self.flip_prob)
 
     def apply(self, results: Results) -> Results:
         """Mirror."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from intarsia.core.registries import CODECS, TRANSFORMS
+from intarsia.core.registries import TRANSFORMS
 from intarsia.data.transforms.transform import Results, Transform
-from intarsia.tasks.pose.codecs.codec import Codec
+from intarsia.tasks.pose.codecs.codec import Codec, build_codec
 from intarsia.tasks.pose.dataset_info import DatasetInfo
+from intarsia.tasks.pose.transforms.convert_joints import joints_of
 
 
 @TRANSFORMS.register_module()
@@ -32,7 +33,7 @@ class PersonInBox(Transform):
         image_size: Sequence[int] | None = None,
         dataset_info: DatasetInfo | Mapping[str, Any] | str | None = None,
     ) -> None:
-        self.codec = codec if codec is None or isinstance(codec, Codec) else CODECS.of('pose').build(codec)
+        self.codec = build_codec(codec)
         size = self.codec.input_size if self.codec is not None else image_size
         if size is None:
             raise ValueError('PersonInBox needs the codec of the model, or image_size')
@@ -42,6 +43,7 @@ class PersonInBox(Transform):
     def __call__(self, results: Results, rng: np.random.Generator) -> Results:
         """Fill the sample; nothing is drawn."""
         count = self.info.num_keypoints if self.info is not None else 0
+        joints = joints_of(self.info) if self.info is not None else {}
         height, width = results['img'].shape[:2]
         box = np.asarray(results.get('bbox', (0, 0, width, height)), np.float32)
         return {
@@ -55,9 +57,5 @@ class PersonInBox(Transform):
             **results,
             'bbox': box,
             'codec': self.codec,
-            'ann_info': {
-                'image_size': np.array(self.image_size),
-                'num_joints': count,
-                'flip_pairs': self.info.flip_pairs if self.info is not None else [],
-            },
+            'ann_info': {'num_joints': 0, 'flip_pairs': [], **joints, 'image_size': np.array(self.image_size)},
         }

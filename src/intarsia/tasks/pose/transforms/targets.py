@@ -84,6 +84,7 @@ class TopDownGenerateTarget(Transform):
         self.target_type = require_choice('target_type', target_type, ('GaussianHeatmap', 'CombinedTarget'))
         self.encoding = require_choice('encoding', encoding, ('MSRA', 'Megvii', 'UDP'))
         self.unbiased_encoding = unbiased_encoding
+        self._nodes, self._are_stacked = self.nodes()
         self._codecs: dict[Any, list[Any]] = {}
 
     def nodes(self) -> tuple[list[dict[str, Any]], bool]:
@@ -108,12 +109,12 @@ class TopDownGenerateTarget(Transform):
         """Encode; nothing is drawn."""
         info = results['ann_info']
         sizes = tuple(map(int, (*info['image_size'], *info['heatmap_size'])))
-        nodes, stacked = self.nodes()
         if sizes not in self._codecs:
             common = {'input_size': sizes[:2], 'heatmap_size': sizes[2:]}
-            self._codecs[sizes] = [CODECS.of('pose').build({**node, **common}) for node in nodes]
+            self._codecs[sizes] = [CODECS.of('pose').build({**node, **common}) for node in self._nodes]
         targets = [encode(codec, results) for codec in self._codecs[sizes]]
-        results.update({key: np.stack([t[key] for t in targets]) for key in targets[0]} if stacked else targets[0])
+        stacked = {key: np.stack([t[key] for t in targets]) for key in targets[0]} if self._are_stacked else targets[0]
+        results.update(stacked)
         return results
 
 
