@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from intarsia.core.registries import LOSSES
+from intarsia.models.losses.targets import target_kind
 from intarsia.models.losses.weighted import weight_reduce_loss, weighted_loss
-from intarsia.tasks.classification.losses.targets import target_kind
 
 LOSSES_OF_TASK = LOSSES.of('classification')
 ARGUMENTS = {'LabelSmoothLoss': {'label_smooth_val': 0.1}, 'SeesawLoss': {'num_classes': 5}}

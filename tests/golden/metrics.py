@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from intarsia.core.registries import DATASETS
-from intarsia.tasks.classification.losses.accuracy import accuracy
+from intarsia.engine.metric import Metric
+from intarsia.models.losses.accuracy import accuracy
 from intarsia.tasks.classification.metrics.accuracy import Accuracy
 from intarsia.tasks.classification.metrics.average_precision import AveragePrecision, average_precision
 from intarsia.tasks.classification.metrics.confusion_matrix import ConfusionMatrix
 from intarsia.tasks.classification.metrics.evaluator import ClassificationEvaluator
-from intarsia.tasks.classification.metrics.metric import Metric
 from intarsia.tasks.classification.metrics.multi_label import MultiLabelMetric
 from intarsia.tasks.classification.metrics.single_label import SingleLabelMetric
 from intarsia.tasks.classification.results import ClassificationResult

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from intarsia.core.registries import BATCH_AUGMENTS
-from intarsia.tasks.classification.batch_augments import (
+from intarsia.models.batch_augments import (
     BatchAugments,
     BatchCutMix,
     BatchMixup,
@@ -101,7 +101,8 @@ def test_one_is_chosen_by_its_probability_and_the_rest_is_identity(batch):
         [
             {'type': 'BatchMixup', 'alpha': 1.0, 'num_classes': 4, 'prob': 0.5},
             {'type': 'BatchCutMix', 'alpha': 1.0, 'num_classes': 4, 'prob': 0.3},
-        ]
+        ],
+        'classification',
     )
     assert [type(a) for a in augments.augments] == [BatchMixup, BatchCutMix, Identity]
     img, label = batch
@@ -111,9 +112,8 @@ def test_one_is_chosen_by_its_probability_and_the_rest_is_identity(batch):
 
 
 def test_a_single_node_needs_no_list():
-    assert [type(a) for a in BatchAugments({'type': 'BatchMixup', 'alpha': 1.0, 'num_classes': 4}).augments] == [
-        BatchMixup
-    ]
+    augments = BatchAugments({'type': 'BatchMixup', 'alpha': 1.0, 'num_classes': 4}, 'classification')
+    assert [type(a) for a in augments.augments] == [BatchMixup]
 
 
 @pytest.mark.parametrize(
@@ -127,4 +127,4 @@ def test_a_single_node_needs_no_list():
 )
 def test_contradictions_are_refused(augments, message):
     with pytest.raises(ValueError, match=message):
-        BatchAugments(augments)
+        BatchAugments(augments, 'classification')

@@ -22,7 +22,7 @@ ROOTED_KEYS = frozenset({'img_dir', 'ann_dir', 'split'})
 """The same, below the data set's ``data_root`` if it has one."""
 
 
-HEADS = ('head', 'decode_head', 'auxiliary_head', 'keypoint_head')
+HEADS = ('head', 'decode_head', 'auxiliary_head', 'keypoint_head', 'cls_head')
 """Fields of a model that hold a head, or a list of heads."""
 
 

@@ -16,6 +16,8 @@ class LoaderConfig:
 
     samples_per_gpu: int = 1
     """Samples of one batch on one device; segmentation evaluates one image at a time unless ``val_dataloader`` says."""
+    videos_per_gpu: int | None = None
+    """``samples_per_gpu``, as older configs of actions call it."""
     workers_per_gpu: int = 0
     """Worker processes of one device; 0 loads in the main process."""
     shuffle: bool | None = None
@@ -78,6 +80,8 @@ class EvaluationConfig:
     """Whether ``interval`` counts epochs; by default what the runner counts."""
     metric: str | Node | Sequence[Any] | None = None
     """Name, node or list of metrics; the task has a default."""
+    metrics: str | Node | Sequence[Any] | None = None
+    """``metric``, as older configs of actions call it."""
     metric_options: Node = field(default_factory=dict)
     """Options of the metrics: ``dict(topk=(1, 5))``."""
     save_best: str | bool | Sequence[str] | None = None
@@ -238,9 +242,16 @@ def to_run_config(values: Mapping[str, Any]) -> RunConfig:
     return RunConfig(**taken)
 
 
+OTHER_NAMES = {'videos_per_gpu': 'samples_per_gpu', 'metrics': 'metric'}
+"""Fields of the sections ``data`` and ``evaluation`` that mean another one."""
+
+
 def _section(name: str, value: Any) -> Any:
     if name in SECTIONS and isinstance(value, Mapping):
-        return SECTIONS[name](**value)
+        fields = {OTHER_NAMES.get(key, key): each for key, each in value.items()}
+        for key in [key for key in fields if key.endswith('_dataloader')]:
+            fields[key] = {OTHER_NAMES.get(inner, inner): each for inner, each in fields[key].items()}
+        return SECTIONS[name](**fields)
     if value is None and name == 'dist_params':
         return {}
     return value

@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from intarsia.core.registries import CLASSIFIERS
+from intarsia.models.batch_augments import BatchAugments, step_generator
 from intarsia.models.parts import build_part, in_a_row
 from intarsia.models.task_model import TaskModel
-from intarsia.tasks.classification.batch_augments import BatchAugments
 from intarsia.tasks.classification.results import ClassificationResult
 
 STAGES = ('backbone', 'neck', 'pre_logits')
@@ -31,7 +29,7 @@ class ImageClassifier(TaskModel):
         head: Config of the head, or a module. Without one the model only extracts features.
         pretrained: File with the weights of the whole model; short for ``init_cfg`` of type Pretrained.
         train_cfg: ``augments``: config of a batch augmentation, or a list of them, applied in training; see
-            :mod:`intarsia.tasks.classification.batch_augments`.
+            :mod:`intarsia.models.batch_augments`.
         init_cfg: How weights are initialized.
 
     Raises:
@@ -52,9 +50,10 @@ class ImageClassifier(TaskModel):
         self.neck = build_part(neck, 'classification', in_a_row)
         self.head = build_part(head, 'classification')
         augments = (train_cfg or {}).get('augments')
-        self.augments = BatchAugments(augments) if augments else None
+        self.augments = BatchAugments(augments, 'classification') if augments else None
         self._neck_takes_tensor = False
-        self._check_augments()
+        if self.augments is not None:
+            self.augments.check_classes(getattr(self.head, 'num_classes', None))
 
     @property
     def with_neck(self) -> bool:
@@ -115,7 +114,7 @@ class ImageClassifier(TaskModel):
             )
         gt_label = targets['gt_label']
         if self.training and self.augments is not None:
-            inputs, gt_label = self.augments(inputs, gt_label, _step_generator())
+            inputs, gt_label = self.augments(inputs, gt_label, step_generator())
         return self._head().loss(self.extract_feat(inputs), gt_label)
 
     def results_of(
@@ -148,17 +147,3 @@ class ImageClassifier(TaskModel):
             result = neck(feats[0])
         self._neck_takes_tensor = True
         return result
-
-    def _check_augments(self) -> None:
-        expected = getattr(self.head, 'num_classes', None)
-        for augment in self.augments.augments if self.augments is not None else ():
-            if expected is not None and augment.num_classes != expected:
-                raise ValueError(
-                    f'train_cfg.augments: {type(augment).__name__} has num_classes={augment.num_classes}, '
-                    f'the head {expected}'
-                )
-
-
-def _step_generator() -> np.random.Generator:
-    """A generator that follows from torch's CPU generator, which the engine seeds at every step."""
-    return np.random.default_rng(int(torch.randint(2**62, ())))

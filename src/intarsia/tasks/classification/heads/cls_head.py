@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from intarsia.core.registries import HEADS, MODELS
+from intarsia.models.losses.accuracy import accuracy
+from intarsia.models.losses.targets import as_scores, check_labels, target_kind
 from intarsia.nn.module import BaseModule
-from intarsia.tasks.classification.losses.accuracy import accuracy
-from intarsia.tasks.classification.losses.targets import as_scores, check_labels, target_kind
 
 Features = Tensor | Sequence[Any]
 """What a backbone or neck returns: a tuple of stages, or one tensor."""
@@ -31,7 +31,7 @@ class ClsHead(BaseModule):
     Args:
         loss: Config of the loss, or a module. It is called as ``loss(score, target, avg_factor=N)``, without the
             factor if it takes none or its reduction is ``'sum'``. What its target is, indices or scores, is decided
-            by :func:`~intarsia.tasks.classification.losses.targets.target_kind`. None means cross entropy.
+            by :func:`~intarsia.models.losses.targets.target_kind`. None means cross entropy.
         topk: The k of the training accuracies.
         cal_acc: Compute the accuracies of every training batch.
         init_cfg: How weights are initialized.

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from intarsia.core.registries import LOSSES
+from intarsia.models.losses.targets import as_scores
 from intarsia.models.losses.weighted import WeightedLoss
-from intarsia.tasks.classification.losses.targets import as_scores
 
 
 @LOSSES.register_module()

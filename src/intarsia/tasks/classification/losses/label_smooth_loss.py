@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from intarsia.core.registries import LOSSES
+from intarsia.models.losses.targets import as_scores
 from intarsia.models.losses.weighted import WeightedLoss
 from intarsia.tasks.classification.losses.cross_entropy_loss import CrossEntropyLoss
-from intarsia.tasks.classification.losses.targets import as_scores
 
 MODES = ('original', 'classy_vision', 'multi_label')
 

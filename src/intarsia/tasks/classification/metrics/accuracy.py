@@ -8,19 +8,7 @@ from typing import Any
 import numpy as np
 
 from intarsia.core.registries import METRICS
-from intarsia.tasks.classification.metrics.metric import Metric, State, as_labels, as_thresholds
-
-
-def ranks_of_labels(score_nc: np.ndarray, label_n: np.ndarray) -> np.ndarray:
-    """How many classes come before the true one, int64 ``(N,)``.
-
-    Of equal scores the lower class comes first. NaN comes before everything, and a true class whose score is NaN is
-    last, so that a broken model has no accuracy.
-    """
-    own_n1 = np.take_along_axis(score_nc, label_n[:, None], axis=1)
-    is_later_c = np.arange(score_nc.shape[1]) >= label_n[:, None]
-    behind_nc = (score_nc < own_n1) | ((score_nc == own_n1) & is_later_c)
-    return score_nc.shape[1] - behind_nc.sum(axis=1)
+from intarsia.engine.metric import Metric, State, as_labels, as_thresholds, ranks_of_labels
 
 
 @METRICS.register_module()

@@ -11,11 +11,11 @@ import torch
 
 from intarsia.core.errors import DataError, closest
 from intarsia.core.registries import METRICS
+from intarsia.engine.metric import as_thresholds
 from intarsia.engine.metric_evaluator import MetricEvaluator
 from intarsia.tasks.classification.metrics.accuracy import Accuracy
 from intarsia.tasks.classification.metrics.average_precision import AveragePrecision
 from intarsia.tasks.classification.metrics.confusion_matrix import ConfusionMatrix
-from intarsia.tasks.classification.metrics.metric import as_thresholds
 from intarsia.tasks.classification.metrics.multi_label import MultiLabelMetric
 from intarsia.tasks.classification.metrics.single_label import SingleLabelMetric
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from intarsia.core.registries import METRICS
+from intarsia.engine.metric import State
 from intarsia.tasks.classification.metrics.average_precision import AveragePrecision
-from intarsia.tasks.classification.metrics.metric import State
 from intarsia.tasks.classification.metrics.multi_label import MultiLabelMetric
 
 

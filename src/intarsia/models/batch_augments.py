@@ -1,9 +1,10 @@
-"""Augmentations that mix the images of a batch, and their labels with them.
+"""Augmentations that mix the images, or the clips, of a batch, and their labels with them.
 
 The functions mix with given numbers; the classes draw the numbers.
 
-Shapes: n samples, c channels or classes, h rows, w columns. A permutation is int64 ``(N,)``; image i is mixed with
-image ``permutation[i]``. A box is ``(top, bottom, left, right)`` in pixels, ends excluded.
+Shapes: n samples, c channels or classes, h rows, w columns; between n and h there may be more axes, as clips have. A
+permutation is int64 ``(N,)``; image i is mixed with image ``permutation[i]``. A box is ``(top, bottom, left, right)``
+in pixels, ends excluded.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from intarsia.core.registries import BATCH_AUGMENTS
-from intarsia.tasks.classification.losses.targets import as_scores
+from intarsia.models.losses.targets import as_scores
 
 Box = tuple[int, int, int, int]
 Mixed = tuple[Tensor, Tensor]
@@ -32,7 +33,7 @@ def cutmix(img_nchw: Tensor, score_nc: Tensor, lam: float, box: Box, permutation
     """Put the box of the other image into each image; labels are averaged with the weights ``lam`` and 1 - ``lam``."""
     top, bottom, left, right = box
     mixed = img_nchw.clone()
-    mixed[:, :, top:bottom, left:right] = img_nchw[permutation, :, top:bottom, left:right]
+    mixed[..., top:bottom, left:right] = img_nchw[permutation][..., top:bottom, left:right]
     return mixed, _mix_scores(score_nc, lam, permutation)
 
 
@@ -162,7 +163,7 @@ class BatchCutMix(BatchMixup):
 
     def mix(self, img_nchw: Tensor, score_nc: Tensor, rng: np.random.Generator) -> Mixed:
         """See :func:`cutmix`."""
-        box, lam = self.draw_box(img_nchw.shape[2:], self.draw_lam(rng), rng)
+        box, lam = self.draw_box(img_nchw.shape[-2:], self.draw_lam(rng), rng)
         return cutmix(img_nchw, score_nc, lam, box, draw_permutation(img_nchw, rng))
 
     def draw_box(self, size_hw: Sequence[int], lam: float, rng: np.random.Generator) -> tuple[Box, float]:
@@ -224,7 +225,7 @@ class BatchResizeMix(BatchCutMix):
 
     def mix(self, img_nchw: Tensor, score_nc: Tensor, rng: np.random.Generator) -> Mixed:
         """See :func:`resizemix`."""
-        box, lam = self.draw_box(img_nchw.shape[2:], self.draw_lam(rng), rng)
+        box, lam = self.draw_box(img_nchw.shape[-2:], self.draw_lam(rng), rng)
         permutation = draw_permutation(img_nchw, rng)
         return resizemix(img_nchw, score_nc, lam, box, permutation, self.interpolation)
 
@@ -234,20 +235,24 @@ class BatchAugments:
 
     Args:
         augments: Config node, or a list of them.
+        task: Whose augmentations bare names mean.
+        field: Where they stand, for messages.
 
     Raises:
         ValueError: The list is empty, or the probabilities add up to more than 1.
     """
 
-    def __init__(self, augments: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, augments: Mapping[str, Any] | Sequence[Mapping[str, Any]], task: str, field: str = 'train_cfg.augments'
+    ) -> None:
         nodes = [augments] if isinstance(augments, Mapping) else list(augments)
         if not nodes:
-            raise ValueError('train_cfg.augments is an empty list; leave it out instead')
-        registry = BATCH_AUGMENTS.of('classification')
+            raise ValueError(f'{field} is an empty list; leave it out instead')
+        self.field, registry = field, BATCH_AUGMENTS.of(task)
         self.augments: list[Any] = [registry.build(node) for node in nodes]
         rest = 1 - sum(augment.prob for augment in self.augments)
         if rest < -1e-6:
-            raise ValueError(f'the prob of train_cfg.augments add up to {1 - rest:.4g}, which is more than 1')
+            raise ValueError(f'the prob of {field} add up to {1 - rest:.4g}, which is more than 1')
         if rest > 1e-6:
             self.augments.append(Identity(self.augments[0].num_classes, rest))
         total = sum(augment.prob for augment in self.augments)
@@ -257,6 +262,20 @@ class BatchAugments:
         """Augment a batch; see :meth:`BatchAugment.__call__`."""
         chosen = self.augments[int(rng.choice(len(self.augments), p=self._probabilities))]
         return chosen(img_nchw, gt_label, rng)
+
+    def check_classes(self, num_classes: int | None) -> None:
+        """Raise a ValueError if an augmentation was made for another number of classes; None says nothing."""
+        for augment in self.augments:
+            if num_classes is not None and augment.num_classes != num_classes:
+                raise ValueError(
+                    f'{self.field}: {type(augment).__name__} has num_classes={augment.num_classes}, '
+                    f'the head {num_classes}'
+                )
+
+
+def step_generator() -> np.random.Generator:
+    """A generator that follows from torch's CPU generator, which the engine seeds at every step."""
+    return np.random.default_rng(int(torch.randint(2**62, ())))
 
 
 def draw_permutation(img_nchw: Tensor, rng: np.random.Generator) -> Tensor:

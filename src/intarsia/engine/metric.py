@@ -1,4 +1,4 @@
-"""What a metric is: it measures batches, adds up what it measured, and says its values in the end.
+"""What a metric of class scores is: it measures batches, adds up what it measured, and says its values in the end.
 
 Shapes: n samples, c classes, t thresholds.
 """
@@ -113,3 +113,21 @@ def as_indicators(target: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def as_thresholds(thrs: float | Sequence[float | None] | None) -> tuple[float | None, ...]:
     """One threshold or several as a tuple; None means no threshold."""
     return tuple(thrs) if isinstance(thrs, Sequence) else (thrs,)
+
+
+def ranks_of_labels(score_nc: np.ndarray, label_n: np.ndarray) -> np.ndarray:
+    """How many classes come before the true one, int64 ``(N,)``.
+
+    Of equal scores the lower class comes first. NaN comes before everything, and a true class whose score is NaN is
+    last, so that a broken model has no accuracy.
+    """
+    own_n1 = np.take_along_axis(score_nc, label_n[:, None], axis=1)
+    is_later_c = np.arange(score_nc.shape[1]) >= label_n[:, None]
+    behind_nc = (score_nc < own_n1) | ((score_nc == own_n1) & is_later_c)
+    return score_nc.shape[1] - behind_nc.sum(axis=1)
+
+
+def confusion_matrix(answer_n: np.ndarray, label_n: np.ndarray, num_classes: int) -> np.ndarray:
+    """How often each class was answered for each: int64 ``(C, C)``, rows are true classes, columns answers."""
+    pairs = num_classes * label_n + answer_n
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)

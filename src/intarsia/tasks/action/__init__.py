@@ -1,0 +1,1 @@
+"""Action: what happens in a clip, and when in a long video."""

@@ -1,0 +1,1 @@
+"""Backbones of clips and skeletons, and those whose names mean something else in other tasks."""

@@ -1,0 +1,1 @@
+"""Data sets of videos, frames, skeletons and features."""

@@ -1,0 +1,1 @@
+"""Heads that give a clip its class."""

@@ -1,0 +1,1 @@
+"""Losses of action recognition and temporal localization."""

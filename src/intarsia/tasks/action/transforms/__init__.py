@@ -1,0 +1,1 @@
+"""Steps of pipelines for clips, skeletons and features."""
