@@ -231,8 +231,8 @@ def _check_components(values: Mapping[str, Any]) -> Iterator[Finding]:
             yield from check_node(data.get(split), registries.DATASETS.of(task), f'data.{split}')
         yield from check_node(data.get('sampler'), registries.SAMPLERS, 'data.sampler')
     evaluation = values.get('evaluation')
-    if isinstance(evaluation, Mapping) and not isinstance(evaluation.get('metric'), str):
-        for name in ('metric', 'metrics'):
+    for name in ('metric', 'metrics') if isinstance(evaluation, Mapping) else ():
+        if not isinstance(evaluation.get(name), str):
             yield from check_node(evaluation.get(name), registries.METRICS.of(task), f'evaluation.{name}')
     yield from check_optimizer(values.get('optimizer'))
     yield from _check_hooks(values)

@@ -246,12 +246,15 @@ OTHER_NAMES = {'videos_per_gpu': 'samples_per_gpu', 'metrics': 'metric'}
 """Fields of the sections ``data`` and ``evaluation`` that mean another one."""
 
 
+def _with_own_names(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {OTHER_NAMES.get(key, key): value for key, value in section.items()}
+
+
 def _section(name: str, value: Any) -> Any:
     if name in SECTIONS and isinstance(value, Mapping):
-        fields = {OTHER_NAMES.get(key, key): each for key, each in value.items()}
-        for key in [key for key in fields if key.endswith('_dataloader')]:
-            fields[key] = {OTHER_NAMES.get(inner, inner): each for inner, each in fields[key].items()}
-        return SECTIONS[name](**fields)
+        fields = _with_own_names(value)
+        loaders = {key: _with_own_names(each) for key, each in fields.items() if key.endswith('_dataloader')}
+        return SECTIONS[name](**{**fields, **loaders})
     if value is None and name == 'dist_params':
         return {}
     return value
