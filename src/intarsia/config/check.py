@@ -230,7 +230,7 @@ def _check_components(values: Mapping[str, Any]) -> Iterator[Finding]:
         for split in ('train', 'val', 'test'):
             yield from check_node(data.get(split), registries.DATASETS.of(task), f'data.{split}')
         yield from check_node(data.get('sampler'), registries.SAMPLERS, 'data.sampler')
-    evaluation = values.get('evaluation')
+    evaluation = values.get('evaluation') or {}
     for name in ('metric', 'metrics') if isinstance(evaluation, Mapping) else ():
         if not isinstance(evaluation.get(name), str):
             yield from check_node(evaluation.get(name), registries.METRICS.of(task), f'evaluation.{name}')
