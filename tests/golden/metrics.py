@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from intarsia.core.registries import DATASETS
-from intarsia.engine.metric import Metric
+from intarsia.engine.metrics.confusion_matrix import ConfusionMatrix
+from intarsia.engine.metrics.metric import Metric
 from intarsia.models.losses.accuracy import accuracy
 from intarsia.tasks.classification.metrics.accuracy import Accuracy
 from intarsia.tasks.classification.metrics.average_precision import AveragePrecision, average_precision
-from intarsia.tasks.classification.metrics.confusion_matrix import ConfusionMatrix
 from intarsia.tasks.classification.metrics.evaluator import ClassificationEvaluator
 from intarsia.tasks.classification.metrics.multi_label import MultiLabelMetric
 from intarsia.tasks.classification.metrics.single_label import SingleLabelMetric
 from intarsia.tasks.classification.results import ClassificationResult
-from tests.golden import metrics_codecs, metrics_pose, metrics_segmentation
+from tests.golden import metrics_action, metrics_codecs, metrics_pose, metrics_segmentation
 from tests.golden.fill import tuples
 from tests.golden.formulas import compare, inputs_of, onehot
 from tests.golden.outcome import Outcome
@@ -38,6 +38,7 @@ DELIBERATE = {
     **metrics_segmentation.DELIBERATE,
     **metrics_codecs.DELIBERATE,
     **metrics_pose.DELIBERATE,
+    **metrics_action.DELIBERATE,
 }
 """Where the old values are mistakes or errors that ours leave out: id -> what ours does. They count as missing."""
 
@@ -215,6 +216,7 @@ OURS: dict[str, Callable[..., Any]] = {
     **metrics_segmentation.OURS,
     **metrics_codecs.OURS,
     **metrics_pose.OURS,
+    **metrics_action.OURS,
 }
 """Old function or class -> how ours computes the same."""
 
@@ -231,7 +233,7 @@ def run(record: Mapping[str, Any]) -> Outcome:
     if reason is not None:
         return Outcome(missing=[reason])
     named = inputs_of(record)
-    if 'argmax(1)' in record['code']:
+    if 'argmax(1)' in record['code'] and 'pred' in named:
         named = _with_labels(named, record)
     if record['task'] == 'segmentation':
         named.update(metrics_segmentation.more_of(record))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from intarsia.core.errors import DataError
-from intarsia.engine.metric import ranks_of_labels
+from intarsia.engine.metrics.confusion_matrix import ConfusionMatrix
+from intarsia.engine.metrics.metric import ranks_of_labels
 from intarsia.tasks.classification.metrics.accuracy import Accuracy
 from intarsia.tasks.classification.metrics.average_precision import AveragePrecision, average_precision
-from intarsia.tasks.classification.metrics.confusion_matrix import ConfusionMatrix
 from intarsia.tasks.classification.metrics.multi_label import MultiLabelMetric, answered
 from intarsia.tasks.classification.metrics.single_label import SingleLabelMetric
 from intarsia.tasks.classification.metrics.voc import VOCAveragePrecision, VOCMultiLabelMetric

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from intarsia.core.registries import METRICS
-from intarsia.engine.metric import Metric, State, as_labels, as_thresholds, ranks_of_labels
+from intarsia.engine.metrics.metric import Metric, State, as_labels, as_thresholds, ranks_of_labels
 
 
 @METRICS.register_module()

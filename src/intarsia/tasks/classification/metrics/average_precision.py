@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from intarsia.core.registries import METRICS
-from intarsia.engine.metric import Metric, State, as_indicators
+from intarsia.engine.metrics.metric import Metric, State, as_indicators
 
 
 def average_precision(score_n: np.ndarray, target_n: np.ndarray) -> float:

@@ -6,27 +6,21 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
-import torch
-
-from intarsia.core.errors import DataError, closest
+from intarsia.core.errors import closest
 from intarsia.core.registries import METRICS
-from intarsia.engine.metric import as_thresholds
-from intarsia.engine.metric_evaluator import MetricEvaluator
+from intarsia.engine.metrics.metric import as_thresholds
+from intarsia.engine.metrics.score_evaluator import ScoreEvaluator
 from intarsia.tasks.classification.metrics.accuracy import Accuracy
 from intarsia.tasks.classification.metrics.average_precision import AveragePrecision
-from intarsia.tasks.classification.metrics.confusion_matrix import ConfusionMatrix
 from intarsia.tasks.classification.metrics.multi_label import MultiLabelMetric
 from intarsia.tasks.classification.metrics.single_label import SingleLabelMetric
 
 SINGLE_LABEL_NAMES = ('accuracy', 'support', 'precision', 'recall', 'f1_score')
 MULTI_LABEL_NAMES = ('mAP', 'CP', 'CR', 'CF1', 'OP', 'OR', 'OF1')
 USUAL_TOPK = (1, 5)
-MAX_MATRIX_CLASSES = 1000
-"""With more classes no confusion matrix is counted along: it would outgrow the model."""
 
 
-class ClassificationEvaluator(MetricEvaluator):
+class ClassificationEvaluator(ScoreEvaluator):
     """The metrics of one data set; see :class:`intarsia.engine.evaluator.Evaluator`.
 
     Named metrics of data sets with one label a sample are ``accuracy`` (reported as ``accuracy_top-1``,
@@ -64,8 +58,7 @@ class ClassificationEvaluator(MetricEvaluator):
         thr: float | None = None,
         difficult: Literal['negative', 'ignored'] = 'negative',
     ) -> None:
-        super().__init__()
-        self._labels: np.ndarray | None = dataset.get_gt_labels() if hasattr(dataset, 'get_gt_labels') else None
+        super().__init__(dataset, 'gt_label')
         asked = [metric] if isinstance(metric, (str, Mapping)) else list(metric or ())
         nodes = [each for each in asked if isinstance(each, Mapping)]
         names = [each for each in asked if not isinstance(each, Mapping)]
@@ -73,7 +66,6 @@ class ClassificationEvaluator(MetricEvaluator):
         if not asked:
             names = ['mAP'] if is_multi_label else ['accuracy']
         _check_names(names, MULTI_LABEL_NAMES if is_multi_label else SINGLE_LABEL_NAMES, is_multi_label)
-        self._matrix = None if is_multi_label else ConfusionMatrix()
         if is_multi_label:
             self._add_multi_label(names, thr, k, difficult)
         else:
@@ -83,16 +75,16 @@ class ClassificationEvaluator(MetricEvaluator):
             if node.get('type') in (MULTI_LABEL_NAMES if is_multi_label else SINGLE_LABEL_NAMES):
                 named = {**options, **node}
                 inner = ClassificationEvaluator(dataset, named.pop('type'), **named)
-                self.parts += [part for part in inner.parts if part[0] is not inner._matrix]
+                self.parts += [part for part in inner.parts if part[0] is not inner.matrix]
             else:
                 built = METRICS.of('classification').build(node)
                 self.parts.append((built, built.compute))
-        if self._matrix is not None:
-            self.parts.append((self._matrix, dict))  # counted along, for pictures
+        if not is_multi_label:
+            self.count_matrix()
 
     def _is_multi_label(self, names: Sequence[str]) -> bool:
-        if self._labels is not None:
-            return self._labels.ndim == 2
+        if self.labels is not None:
+            return self.labels.ndim == 2
         return bool(names) and set(names) <= set(MULTI_LABEL_NAMES)
 
     # ------------------------------------------------------------------ named metrics
@@ -123,43 +115,6 @@ class ClassificationEvaluator(MetricEvaluator):
         if items:
             multi = MultiLabelMetric(thr=thr, topk=k, difficult=difficult)
             self.parts.append((multi, partial(_report_overall, multi, items)))
-
-    # ------------------------------------------------------------------ counting
-
-    def update(self, results: Sequence[Any], batch: Mapping[str, Any]) -> None:
-        """Count one batch.
-
-        Args:
-            results: :class:`~intarsia.tasks.classification.results.ClassificationResult` of each sample.
-            batch: ``gt_label`` (``(N,)``, or ``(N, C)`` for several labels a sample), or else ``sample_idx`` ``(N,)``.
-
-        Raises:
-            DataError: There are no targets, or they do not fit the classes of the model.
-        """
-        if not len(results):
-            return
-        score_nc = np.stack([result.scores for result in results])
-        target = self._targets(batch)
-        if len(target) != len(score_nc):
-            raise DataError(f'there are {len(score_nc)} results, but {len(target)} targets')
-        for metric, _ in self.parts:
-            if metric is not self._matrix or score_nc.shape[1] <= MAX_MATRIX_CLASSES:
-                metric.update(score_nc, target)
-
-    def _targets(self, batch: Mapping[str, Any]) -> np.ndarray:
-        if 'gt_label' in batch:
-            return torch.as_tensor(batch['gt_label']).cpu().numpy()
-        if self._labels is None or 'sample_idx' not in batch:
-            raise DataError(
-                "there is nothing to compare results with: the pipeline does not keep 'gt_label' "
-                'and the data set has no get_gt_labels()'
-            )
-        return self._labels[torch.as_tensor(batch['sample_idx']).cpu().numpy().reshape(-1)]
-
-    @property
-    def confusion_matrix(self) -> np.ndarray | None:
-        """Int64 ``(C, C)``, rows are true classes; None for several labels a sample, above 1,000 classes, or so far."""
-        return self._matrix.matrix if self._matrix is not None and self._matrix.state() else None
 
 
 def _check_names(names: Sequence[Any], known: Sequence[str], is_multi_label: bool) -> None:

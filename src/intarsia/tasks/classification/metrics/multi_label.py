@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from intarsia.core.registries import METRICS
-from intarsia.engine.metric import Metric, State, as_indicators
+from intarsia.engine.metrics.metric import Metric, State, as_indicators
 from intarsia.tasks.classification.metrics.precision_recall import (
     PrecisionRecall,
     average_suffix,

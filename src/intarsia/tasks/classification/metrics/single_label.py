@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from intarsia.core.registries import METRICS
-from intarsia.engine.metric import Metric, State, as_labels, as_thresholds
+from intarsia.engine.metrics.metric import Metric, State, as_labels, as_thresholds
 from intarsia.tasks.classification.metrics.accuracy import threshold_suffix
 from intarsia.tasks.classification.metrics.precision_recall import (
     PrecisionRecall,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from intarsia.core.registries import METRICS
-from intarsia.engine.metric import State
+from intarsia.engine.metrics.metric import State
 from intarsia.tasks.classification.metrics.average_precision import AveragePrecision
 from intarsia.tasks.classification.metrics.multi_label import MultiLabelMetric
 

@@ -10,7 +10,7 @@ import torch
 from intarsia.core.arguments import signature_of
 from intarsia.core.errors import DataError, closest
 from intarsia.core.registries import METRICS
-from intarsia.engine.metric_evaluator import MetricEvaluator
+from intarsia.engine.metrics.evaluator import MetricEvaluator
 from intarsia.tasks.pose.results import PoseResult
 
 NAMES: dict[str, dict[str, Any]] = {

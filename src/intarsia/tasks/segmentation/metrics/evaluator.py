@@ -13,7 +13,7 @@ import torch
 
 from intarsia.core.errors import DataError
 from intarsia.core.registries import METRICS
-from intarsia.engine.metric_evaluator import MetricEvaluator
+from intarsia.engine.metrics.evaluator import MetricEvaluator
 from intarsia.tasks.segmentation.metrics.class_table import class_table
 from intarsia.tasks.segmentation.metrics.confusion import relabel
 from intarsia.tasks.segmentation.metrics.iou_metric import IoUMetric

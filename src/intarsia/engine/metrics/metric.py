@@ -125,9 +125,3 @@ def ranks_of_labels(score_nc: np.ndarray, label_n: np.ndarray) -> np.ndarray:
     is_later_c = np.arange(score_nc.shape[1]) >= label_n[:, None]
     behind_nc = (score_nc < own_n1) | ((score_nc == own_n1) & is_later_c)
     return score_nc.shape[1] - behind_nc.sum(axis=1)
-
-
-def confusion_matrix(answer_n: np.ndarray, label_n: np.ndarray, num_classes: int) -> np.ndarray:
-    """How often each class was answered for each: int64 ``(C, C)``, rows are true classes, columns answers."""
-    pairs = num_classes * label_n + answer_n
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)

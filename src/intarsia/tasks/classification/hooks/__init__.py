@@ -1,1 +1,0 @@
-"""Hooks that know what a class is."""
