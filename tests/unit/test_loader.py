@@ -153,9 +153,9 @@ def test_the_device_normalises_to_the_same_bits(to_rgb):
 def test_normalize_moves_only_if_formatting_follows():
     node = dict(type='Normalize', mean=[0], std=[1])
     tail = [dict(type='ImageToTensor', keys=['img']), dict(type='Collect', keys=['img'])]
-    left, moved = split_normalize([dict(type='Resize', size=4), node, *tail])
+    left, moved = split_normalize([dict(type='Resize', size=4), node, *tail], 'classification')
     assert [n['type'] for n in left] == ['Resize', 'ImageToTensor', 'Collect']
     assert moved is not None
-    kept, moved = split_normalize([node, dict(type='RandomErasing'), *tail])
+    kept, moved = split_normalize([node, dict(type='RandomErasing'), *tail], 'classification')
     assert moved is None
     assert kept[0] is node

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
+from intarsia.core.errors import RegistryError
 from intarsia.core.registries import TRANSFORMS
 from intarsia.data.io.normalize import normalization_table
-
-FORMATTING = frozenset({'ImageToTensor', 'ToTensor', 'Collect', 'DefaultFormatBundle', 'Transpose'})
 
 
 class DeviceNormalize:
@@ -21,45 +21,58 @@ class DeviceNormalize:
     Args:
         mean: Of every channel, in the order after the swap.
         std: The same.
-        to_rgb: Swap BGR to RGB first; images without three channels stay as they are.
+        to_rgb: Reverse the order of three channels first; images without three channels stay as they are.
+        key: Entry of a batch that holds the images.
+        channel_axis: Which axis of a batch the channels are.
     """
 
     is_padded = False
     """Whether images may be padded, which is to become 0; see :func:`blank_padding`."""
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], to_rgb: bool = True) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        to_rgb: bool = True,
+        key: str = 'img',
+        channel_axis: int = 1,
+    ) -> None:
         self.mean, self.std = np.array(mean, np.float32), np.array(std, np.float32)
         self.table = torch.from_numpy(normalization_table(self.mean, self.std))
-        self.to_rgb = to_rgb
+        self.to_rgb, self.key, self.channel_axis = to_rgb, key, channel_axis
 
-    def __call__(self, images_nchw: torch.Tensor) -> torch.Tensor:
-        """``(N, C, H, W)`` on any device -> float32 of the same shape; uint8 is looked up in a table.
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """A batch on any device, with channels where ``channel_axis`` says -> float32 of the same shape.
+
+        Values of uint8 are looked up in a table.
 
         Raises:
             ValueError: The images have another number of channels than the mean.
         """
-        num_channels = images_nchw.shape[1]
+        num_channels = images.shape[self.channel_axis]
         if num_channels != len(self.table):
             raise ValueError(f'images with {num_channels} channels cannot be normalized with {len(self.table)} means')
-        if self.table.device != images_nchw.device:
-            self.table = self.table.to(images_nchw.device)
+        if self.table.device != images.device:
+            self.table = self.table.to(images.device)
         order = range(num_channels)
         sources = reversed(order) if self.to_rgb and num_channels == 3 else order
-        out_nchw = torch.empty(images_nchw.shape, dtype=torch.float32, device=images_nchw.device)
+        out = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+        # n images (or clips), c channels, r pixels
+        images_ncr, out_ncr = (each.flatten(0, self.channel_axis - 1).flatten(2) for each in (images, out))
         for channel, source in zip(order, sources, strict=True):
-            self._normalize_channel(images_nchw[:, source], channel, out_nchw[:, channel])
-        return out_nchw
+            self._normalize_channel(images_ncr[:, source], channel, out_ncr[:, channel])
+        return out
 
-    def _normalize_channel(self, plane_nhw: torch.Tensor, channel: int, out_nhw: torch.Tensor) -> None:
-        if plane_nhw.dtype != torch.uint8:
-            centered = (plane_nhw.double() - float(self.mean[channel])).float()
-            out_nhw.copy_(centered.double() * (1 / float(self.std[channel])))
-        elif plane_nhw.device.type == 'cpu':  # OpenCV looks up several times as fast as torch indexes
+    def _normalize_channel(self, plane_nr: torch.Tensor, channel: int, out_nr: torch.Tensor) -> None:
+        if plane_nr.dtype != torch.uint8:
+            centered = (plane_nr.double() - float(self.mean[channel])).float()
+            out_nr.copy_(centered.double() * (1 / float(self.std[channel])))
+        elif plane_nr.device.type == 'cpu':  # OpenCV looks up several times as fast as torch indexes
             row = self.table[channel].numpy()
-            for plane_hw, out_hw in zip(plane_nhw.numpy(), out_nhw.numpy(), strict=True):
-                cv2.LUT(plane_hw, row, out_hw)
+            for plane_r, out_r in zip(plane_nr.numpy(), out_nr.numpy(), strict=True):
+                cv2.LUT(plane_r[None], row, out_r[None])
         else:
-            out_nhw.copy_(self.table[channel][plane_nhw.int()])
+            out_nr.copy_(self.table[channel][plane_nr.int()])
 
 
 def blank_padding(images_nchw: torch.Tensor, metas: Sequence[Mapping[str, Any]]) -> torch.Tensor:
@@ -79,7 +92,7 @@ class ToDevice:
 
     Args:
         device: Where to.
-        normalize: Applied to ``img``; None leaves it.
+        normalize: Applied to the entry that its ``key`` names; None leaves it.
         channels_last: Whether images come in the memory order that GPUs prefer.
     """
 
@@ -93,11 +106,12 @@ class ToDevice:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """The same batch on the device; lists of tensors are versions of the same images."""
         moved = {key: self._moved(value) for key, value in batch.items()}
-        if 'img' in moved:
-            several = isinstance(moved['img'], list)
-            moved['img'] = [self._prepared(i) for i in moved['img']] if several else self._prepared(moved['img'])
+        key = self.normalize.key if self.normalize is not None else 'img'
+        if key in moved:
+            images = moved[key]
+            moved[key] = [self._prepared(i) for i in images] if isinstance(images, list) else self._prepared(images)
             if self.normalize is not None and self.normalize.is_padded:
-                blank_padding(moved['img'], moved['img_metas'])
+                blank_padding(moved[key], moved['img_metas'])
         return moved
 
     def _moved(self, value: Any) -> Any:
@@ -118,38 +132,47 @@ class ToDevice:
 def split_normalize(
     pipeline: Sequence[Mapping[str, Any]], task: str | None = None
 ) -> tuple[list[Mapping[str, Any]], DeviceNormalize | None]:
-    """Take ``Normalize`` out of a pipeline, if only formatting follows it: then the device can do it as well.
+    """Take the normalisation out of a pipeline, if only formatting follows it: then the device can do it as well.
 
-    Padding with 0 may follow too, if its class declares ``keeps_img_shape``: the sample then tells what is padding, and
-    the device sets it to 0 after normalising.
+    A transform normalises if its class has ``on_device``, which gives a :class:`DeviceNormalize` for its arguments or
+    None; what may follow declares ``keeps_pixels``. Padding with 0 may follow too, if its class declares
+    ``keeps_img_shape``: the sample then tells what is padding, and the device sets it to 0 after normalising.
 
     Args:
         pipeline: Config nodes.
         task: Task whose transforms bare names mean.
 
     Returns:
-        The remaining nodes, and what the device does; None if the pipeline keeps its ``Normalize``.
+        The remaining nodes, and what the device does; None if the pipeline keeps its normalisation.
     """
     nodes = list(pipeline)
-    names = [node.get('type') if isinstance(node, Mapping) else None for node in nodes]
-    if names.count('Normalize') != 1:
+    kinds = [_kind_of(node, task) for node in nodes]
+    places = [place for place, kind in enumerate(kinds) if hasattr(kind, 'on_device')]
+    if len(places) != 1:
         return nodes, None
-    place = names.index('Normalize')
-    node = nodes[place]
-    others = [each for each, name in zip(nodes, names, strict=True) if name not in FORMATTING]
-    pads = others[others.index(node) + 1 :]
-    if node.keys() - {'type', 'mean', 'std', 'to_rgb'} or not all(_pads_knowably(each, task) for each in pads):
+    place = places[0]
+    after = [(node, kind) for node, kind in zip(nodes, kinds, strict=True)][place + 1 :]
+    pads = [(node, kind) for node, kind in after if not getattr(kind, 'keeps_pixels', False)]
+    if not all(getattr(kind, 'keeps_img_shape', False) and node.get('pad_val', 0) == 0 for node, kind in pads):
         return nodes, None
-    if pads and not all('img_shape' in each.get('meta_keys', ('img_shape',)) for each in nodes[place + 1 :]):
+    if pads and not all('img_shape' in node.get('meta_keys', ('img_shape',)) for node, _ in after):
         return nodes, None
-    normalize = DeviceNormalize(node['mean'], node['std'], node.get('to_rgb', True))
+    kind, arguments = kinds[place], {key: value for key, value in nodes[place].items() if key != 'type'}
+    normalize = kind.on_device(**arguments) if arguments.keys() <= _arguments_of(kind.on_device) else None
+    if normalize is None:
+        return nodes, None
     normalize.is_padded = bool(pads)
     return nodes[:place] + nodes[place + 1 :], normalize
 
 
-def _pads_knowably(node: Any, task: str | None) -> bool:
-    """Whether a step does nothing but pad images with 0, and leaves their ``img_shape`` as it was."""
+def _kind_of(node: Any, task: str | None) -> Any:
+    """The class of a transform's node; None for a callable, or a name that is not known."""
     kind = node.get('type') if isinstance(node, Mapping) else None
-    if not isinstance(kind, str) or kind not in TRANSFORMS.of(task) or node.get('pad_val', 0) != 0:
-        return False
-    return getattr(TRANSFORMS.of(task).get(kind), 'keeps_img_shape', False) is True
+    try:
+        return TRANSFORMS.of(task).get(kind) if isinstance(kind, str) else None
+    except RegistryError:
+        return None
+
+
+def _arguments_of(function: Callable[..., Any]) -> set[str]:
+    return set(inspect.signature(function).parameters)

@@ -19,20 +19,21 @@ def evaluate(model: Any, loader: Any, evaluator: Evaluator) -> dict[str, Any]:
 
     Args:
         model: A task model: ``predict(inputs, metas)`` gives one result for each sample.
-        loader: Batches with ``img`` and, if the pipeline keeps them, ``img_metas``.
+        loader: Batches with the model's ``input_key`` and, if the pipeline keeps them, ``img_metas``.
         evaluator: Started afresh.
     """
     was_training = model.training
     model.eval()
     evaluator.reset()
     num_repeats = repeats_of_last_batch(model, loader)
+    key = getattr(model, 'input_key', 'img')  # a model of the user's own need not say
     try:
         # shards gathered in inference mode could not be trained afterwards
         with torch.no_grad() if is_sharded(model) else torch.inference_mode():
             for batch in loader:
-                evaluator.update(model.predict(batch['img'], batch.get('img_metas')), batch)
+                evaluator.update(model.predict(batch[key], batch.get('img_metas')), batch)
             for _ in range(num_repeats):
-                model.predict(batch['img'])
+                model.predict(batch[key])
     finally:
         model.train(was_training)
     states = gather(evaluator.state()) if loader.world_size > 1 else []

@@ -100,7 +100,7 @@ class TaskModel(BaseModule):
                 results: list[Any] = []
                 for start in range(0, len(inputs), batch_size):
                     for batch in self._load(inputs[start : start + batch_size]):
-                        results.extend(self.predict(batch['img'], batch['img_metas']))
+                        results.extend(self.predict(batch[self.input_key], batch['img_metas']))
                 return results
         finally:
             self.train(was_training)
@@ -122,9 +122,13 @@ class TaskModel(BaseModule):
             sample = pipeline(_describe(image))
             if sample is None:
                 raise ValueError(f'the test_pipeline dropped the image {_name(image)}')
-            samples.append({'img': sample['img'], 'img_metas': sample.get('img_metas', {})})
+            samples.append({self.input_key: sample[self.input_key], 'img_metas': sample.get('img_metas', {})})
         to_device = ToDevice(self._device())
-        return [to_device(collate(list(group))) for _, group in itertools.groupby(samples, key=_shapes)]
+        return [to_device(collate(list(group))) for _, group in itertools.groupby(samples, key=self._shapes)]
+
+    def _shapes(self, sample: Mapping[str, Any]) -> list[Any]:
+        inputs = sample[self.input_key]
+        return [tuple(version.shape) for version in (inputs if isinstance(inputs, list) else [inputs])]
 
     def _device(self) -> torch.device:
         first = next(self.parameters(), None)
@@ -197,11 +201,6 @@ def _mean(name: str, value: Any) -> Tensor:
     if isinstance(value, (int, float)):
         return torch.tensor(float(value))
     raise TypeError(f"'{name}' must be a tensor, a list of tensors or a number, not {type(value).__name__}")
-
-
-def _shapes(sample: Mapping[str, Any]) -> list[Any]:
-    versions = sample['img'] if isinstance(sample['img'], list) else [sample['img']]
-    return [tuple(version.shape) for version in versions]
 
 
 def _describe(image: Image) -> dict[str, Any]:

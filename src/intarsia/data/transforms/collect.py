@@ -18,6 +18,7 @@ class CollectKeys(Transform):
         meta_keys: Go into the dict ``img_metas``, as far as they are there; None takes :attr:`META_KEYS`.
     """
 
+    keeps_pixels = True
     META_KEYS: tuple[str, ...] = ()
     """What a task wants to know of a sample unless told otherwise."""
 

@@ -68,6 +68,8 @@ class ToTensor(_OfKeys):
         keys: Of the results.
     """
 
+    keeps_pixels = True
+
     def convert(self, value: Any) -> torch.Tensor:
         """See :func:`to_tensor`."""
         return to_tensor(value)
@@ -80,6 +82,8 @@ class ImageToTensor(_OfKeys):
     Args:
         keys: Of the results.
     """
+
+    keeps_pixels = True
 
     def convert(self, value: Any) -> torch.Tensor:
         """A view of the image where possible; batching copies it anyway."""
@@ -94,6 +98,8 @@ class Transpose(_OfKeys):
         keys: Of the results.
         order: Which old axis each new one is.
     """
+
+    keeps_pixels = True
 
     def __init__(self, keys: Sequence[str], order: Sequence[int]) -> None:
         super().__init__(keys)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from intarsia.core.registries import TRANSFORMS
+from intarsia.data.device import DeviceNormalize
 from intarsia.data.io.normalize import normalization_table, normalize
 from intarsia.data.transforms.image_transform import Array, ImageTransform
 from intarsia.data.transforms.transform import Results
@@ -37,6 +38,11 @@ class Normalize(ImageTransform):
         super().__call__(results, rng)
         results['img_norm_cfg'] = {'mean': self.mean, 'std': self.std, 'to_rgb': self.to_rgb}
         return results
+
+    @staticmethod
+    def on_device(mean: Sequence[float], std: Sequence[float], to_rgb: bool = True) -> DeviceNormalize:
+        """The same for a batch of images ``(N, C, H, W)``."""
+        return DeviceNormalize(mean, std, to_rgb)
 
     def apply(self, img: Array) -> Array:
         """``(H, W[, C])`` to float32 of that shape."""

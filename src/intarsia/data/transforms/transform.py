@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,7 +21,12 @@ class Transform:
     Arrays found in the dict are not changed in place. Every random draw comes from ``rng`` alone, so that a sample
     depends on nothing but its seed; a step that draws puts its draws into a method ``draw(...)`` of its own.
     Returning None drops the sample.
+
+    Attributes:
+        keeps_pixels: Whether the values of images stay as they are, so that they may be normalised afterwards.
     """
+
+    keeps_pixels: ClassVar[bool] = False
 
     def __call__(self, results: Results, rng: np.random.Generator) -> Results | None:
         """Apply the step.

@@ -20,6 +20,8 @@ class DefaultFormatBundle(Transform):
     Both keep their dtype: labels are uint8 until they are on the device, where the model widens them.
     """
 
+    keeps_pixels = True
+
     def __call__(self, results: Results, rng: np.random.Generator) -> Results:
         """Convert; nothing is drawn."""
         if 'img' in results:
