@@ -5,19 +5,22 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from intarsia.api.models import load_model
-from intarsia.api.tasks import Task, find_task, ready
+from intarsia.api.tasks import FileTask, Task, find_task, ready
 from intarsia.config.file import ConfigFile
 from intarsia.core.errors import DataError
 from intarsia.data.io.image import read_image, write_image
 from intarsia.data.io.video import VIDEO_SUFFIXES, VideoReader, VideoWriter, in_batches
 
 IMAGE_SUFFIXES = frozenset({'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm'})
+
+IMAGES_AT_ONCE, FILES_AT_ONCE = 32, 4
+"""Go through the network together, unless the caller says."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def predict(
     *,
     device: str | None = None,
     boxes: str | Path | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
 ) -> list[Answer]:
     """Predict images and videos, and write a picture or a video with the answer for each.
 
@@ -74,7 +77,8 @@ def predict(
         device: Where to predict.
         boxes: A JSON file with what to look at, for models that look at boxes: ``{file name: [[x, y, width, height,
             score], ...]}``; for a video a list of such lists, one for every frame.
-        batch_size: How many images go through the network at once.
+        batch_size: How many images, or files of a task that looks at whole files, go through the network at once; by
+            default 32 images, 4 files.
 
     Returns:
         One answer for every file, in order.
@@ -84,14 +88,18 @@ def predict(
         CheckpointError: The checkpoint is missing, broken or does not fit.
         DataError: An image is missing or broken, or there is none; the boxes cannot be read, or the model takes none.
     """
-    files = find_images(images)
+    task = find_task(config.values['model'], config.values.get('task'))
+    files = find_files(images, task.suffixes if isinstance(task, FileTask) else IMAGE_SUFFIXES | VIDEO_SUFFIXES)
     boxes_by_name = None if boxes is None else read_boxes(boxes, files)
     model = load_model(ready(config, files=False), checkpoint, device=device)
     if boxes_by_name is not None and 'boxes' not in inspect.signature(model.predict).parameters:
         raise DataError(f'{type(model).__name__} looks at whole images and takes no boxes')
-    job = Job(model, find_task(config.values['model'], config.values.get('task')), boxes_by_name, batch_size)
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(task, FileTask):
+        results = model.predict(files, batch_size=batch_size or FILES_AT_ONCE)
+        return [Answer(file, task.show(file, r, folder), r) for file, r in zip(files, results, strict=True)]
+    job = Job(model, task, boxes_by_name, batch_size or IMAGES_AT_ONCE)
     answers = []
     for is_video, group in itertools.groupby(files, key=_is_video):
         same = list(group)
@@ -163,16 +171,21 @@ def _is_video(file: Path) -> bool:
     return file.suffix.lower() in VIDEO_SUFFIXES
 
 
-def find_images(images: Sequence[str | Path]) -> list[Path]:
-    """The files, and the images in the folders, that a command line names."""
+def find_files(names: Sequence[str | Path], suffixes: Collection[str]) -> list[Path]:
+    """The files, and those in the folders with one of the suffixes, that a command line names.
+
+    Raises:
+        DataError: A file does not exist, or there is none at all.
+    """
     found: list[Path] = []
-    for each in map(Path, images):
+    for each in map(Path, names):
         if each.is_dir():
-            found += sorted(f for f in each.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+            found += sorted(f for f in each.iterdir() if f.suffix.lower() in suffixes)
         elif each.is_file():
             found.append(each)
         else:
-            raise DataError(f'there is no image {each}')
+            raise DataError(f'there is no file {each}')
     if not found:
-        raise DataError(f'there are no images in {", ".join(map(str, images))}')
+        kinds = ', '.join(sorted(suffixes))
+        raise DataError(f'there is nothing to predict in {", ".join(map(str, names))}: no file ends with {kinds}')
     return found

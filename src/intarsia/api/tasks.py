@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -54,6 +55,27 @@ class Task(Protocol):
 
     def complete(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """A checked config with what its model and its data sets have to know of each other."""
+        ...
+
+
+@runtime_checkable
+class FileTask(Task, Protocol):
+    """A task that looks at whole files: at a video, not at its frames."""
+
+    suffixes: frozenset[str]
+    """Endings of the files that can be predicted."""
+
+    def show(self, file: Path, result: Any, folder: Path) -> Path:
+        """Write the picture, or the video, that shows the result for a file.
+
+        Args:
+            file: What was predicted.
+            result: What was found.
+            folder: Where to.
+
+        Returns:
+            The file that was written.
+        """
         ...
 
 

@@ -119,7 +119,7 @@ class TaskModel(BaseModule):
             )
         samples = []
         for image in images:
-            sample = pipeline(_describe(image))
+            sample = pipeline(self.describe(image))
             if sample is None:
                 raise ValueError(f'the test_pipeline dropped the image {_name(image)}')
             samples.append({self.input_key: sample[self.input_key], 'img_metas': sample.get('img_metas', {})})
@@ -129,6 +129,14 @@ class TaskModel(BaseModule):
     def _shapes(self, sample: Mapping[str, Any]) -> list[Any]:
         inputs = sample[self.input_key]
         return [tuple(version.shape) for version in (inputs if isinstance(inputs, list) else [inputs])]
+
+    def describe(self, image: Image) -> dict[str, Any]:
+        """What the test pipeline starts from; see :attr:`test_pipeline`."""
+        if isinstance(image, Mapping):
+            return dict(image)
+        if isinstance(image, np.ndarray):
+            return {'img': image}
+        return {'img_info': {'filename': str(image)}, 'img_prefix': None}
 
     def _device(self) -> torch.device:
         first = next(self.parameters(), None)
@@ -201,14 +209,6 @@ def _mean(name: str, value: Any) -> Tensor:
     if isinstance(value, (int, float)):
         return torch.tensor(float(value))
     raise TypeError(f"'{name}' must be a tensor, a list of tensors or a number, not {type(value).__name__}")
-
-
-def _describe(image: Image) -> dict[str, Any]:
-    if isinstance(image, Mapping):
-        return dict(image)
-    if isinstance(image, np.ndarray):
-        return {'img': image}
-    return {'img_info': {'filename': str(image)}, 'img_prefix': None}
 
 
 def _name(image: Image) -> str:

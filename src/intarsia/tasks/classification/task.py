@@ -10,10 +10,10 @@ import numpy as np
 from intarsia.config.schema import EvaluationConfig
 from intarsia.core.build import check_arguments
 from intarsia.core.errors import ConfigError, Problem
+from intarsia.data.io.caption import write_below
 from intarsia.engine.evaluator import Evaluator
 from intarsia.tasks.classification.metrics.evaluator import ClassificationEvaluator
 from intarsia.tasks.classification.results import ClassificationResult
-from intarsia.tasks.classification.visualize import draw_label, write_below
 
 ANNOTATION_KEYS = frozenset({'gt_label'})
 
@@ -34,7 +34,7 @@ class ClassificationTask:
 
     def draw(self, image: np.ndarray, result: ClassificationResult) -> np.ndarray:
         """The image with its label and score below it."""
-        return draw_label(image, result)
+        return write_below(image, str(result))
 
     def draw_sample(self, image: np.ndarray, sample: Mapping[str, Any], dataset: Any) -> np.ndarray:
         """The image with its label below it."""
