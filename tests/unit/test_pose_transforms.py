@@ -10,6 +10,8 @@ import torch
 
 from intarsia.core.errors import DataError
 from intarsia.core.registries import CODECS, TRANSFORMS
+from intarsia.data.collate import collate
+from intarsia.data.device import ToDevice, split_normalize
 from intarsia.data.transforms.transform import Compose
 from intarsia.tasks.pose.codecs.drawing import draw_people
 from intarsia.tasks.pose.dataset_info import DatasetInfo
@@ -124,13 +126,26 @@ def test_half_bodies_need_enough_joints() -> None:
     np.testing.assert_allclose(after['center'], sample()['joints_3d'][:11, :2].mean(0), rtol=1e-5)
 
 
-def test_tables_are_what_the_two_steps_do() -> None:
-    normalize = build('NormalizeTensor', mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
-    img = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
-    results = run([{'type': 'ToTensor'}, normalize], {'img': img})
-    assert torch.equal(results['img'].flatten(1), normalize.table())
-    slow = (torch.from_numpy(img).permute(2, 0, 1).float() / 255 - normalize._mean) / normalize._std
-    assert torch.equal(results['img'], slow)
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+def test_the_device_normalises_to_the_same_numbers(dtype: type) -> None:
+    img = (np.random.default_rng(0).random((8, 6, 3)) * 255).astype(dtype)
+    pipeline = [
+        dict(type='ToTensor'),
+        dict(type='NormalizeTensor', mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
+        dict(type='Collect', keys=['img'], meta_keys=[]),
+    ]
+    rng = np.random.default_rng(0)
+    by_steps = Compose(pipeline, 'pose')({'img': img}, rng)
+    left, normalize = split_normalize(pipeline, 'pose')
+    assert [node['type'] for node in left] == ['ImageToTensor', 'Collect']
+    batch = collate([Compose(left, 'pose')({'img': img}, rng)])
+    assert torch.equal(ToDevice('cpu', normalize)(batch)['img'][0], by_steps['img'])
+
+
+def test_what_comes_between_keeps_the_normalisation_in_the_pipeline() -> None:
+    normalize = dict(type='NormalizeTensor', mean=[0.5] * 3, std=[0.2] * 3)
+    pipeline = [dict(type='ToTensor'), normalize, dict(type='RenameKeys', key_pairs=[]), dict(type='Collect', keys=[])]
+    assert split_normalize(pipeline, 'pose')[1] is None
 
 
 def test_targets_are_those_of_the_codec() -> None:

@@ -65,14 +65,18 @@ class DeviceNormalize:
 
     def _normalize_channel(self, plane_nr: torch.Tensor, channel: int, out_nr: torch.Tensor) -> None:
         if plane_nr.dtype != torch.uint8:
-            centered = (plane_nr.double() - float(self.mean[channel])).float()
-            out_nr.copy_(centered.double() * (1 / float(self.std[channel])))
+            out_nr.copy_(self.calculate(plane_nr, channel))
         elif plane_nr.device.type == 'cpu':  # OpenCV looks up several times as fast as torch indexes
             row = self.table[channel].numpy()
             for plane_r, out_r in zip(plane_nr.numpy(), out_nr.numpy(), strict=True):
                 cv2.LUT(plane_r[None], row, out_r[None])
         else:
             out_nr.copy_(self.table[channel][plane_nr.int()])
+
+    def calculate(self, plane: torch.Tensor, channel: int) -> torch.Tensor:
+        """What values of a channel become that no table holds."""
+        centered = (plane.double() - float(self.mean[channel])).float()
+        return centered.double() * (1 / float(self.std[channel]))
 
 
 def blank_padding(images_nchw: torch.Tensor, metas: Sequence[Mapping[str, Any]]) -> torch.Tensor:
@@ -135,7 +139,8 @@ def split_normalize(
     """Take the normalisation out of a pipeline, if only formatting follows it: then the device can do it as well.
 
     A transform normalises if its class has ``on_device``, which gives a :class:`DeviceNormalize` for its arguments or
-    None; what may follow declares ``keeps_pixels``. Padding with 0 may follow too, if its class declares
+    None, and may name steps that take the place of others in ``before_device``; what may follow declares
+    ``keeps_pixels``. Padding with 0 may follow too, if its class declares
     ``keeps_img_shape``: the sample then tells what is padding, and the device sets it to 0 after normalising.
 
     Args:
@@ -162,7 +167,8 @@ def split_normalize(
     if normalize is None:
         return nodes, None
     normalize.is_padded = bool(pads)
-    return nodes[:place] + nodes[place + 1 :], normalize
+    before = [getattr(kind, 'before_device', {}).get(node['type'], node) for node in nodes[:place]]
+    return before + nodes[place + 1 :], normalize
 
 
 def _kind_of(node: Any, task: str | None) -> Any:

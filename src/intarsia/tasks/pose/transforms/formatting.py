@@ -6,7 +6,7 @@ Shapes: c channels, h rows, w columns.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 
 from intarsia.core.errors import DataError
 from intarsia.core.registries import TRANSFORMS
+from intarsia.data.device import DeviceNormalize
 from intarsia.data.transforms.image_transform import Array
 from intarsia.data.transforms.transform import Compose, Results, Transform
 
@@ -49,6 +50,8 @@ class NormalizeTensor(Transform):
         std: Likewise.
     """
 
+    before_device: ClassVar[Mapping[str, Any]] = {'ToTensor': dict(type='ImageToTensor', keys=['img'])}
+
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         self.mean, self.std = tuple(mean), tuple(std)
         if len(self.mean) != len(self.std):
@@ -60,9 +63,27 @@ class NormalizeTensor(Transform):
         results['img'] = (results['img'] - self._mean).div_(self._std)
         return results
 
-    def table(self) -> torch.Tensor:
-        """What each of the 256 grey values becomes by ``ToTensor`` and this step together, float32 ``(C, 256)``."""
-        return torch.from_numpy(UNIT).sub(self._mean[:, 0]).div_(self._std[:, 0])
+    @staticmethod
+    def on_device(mean: Sequence[float], std: Sequence[float]) -> DeviceNormalize:
+        """``ToTensor`` and this step for a batch of images ``(N, C, H, W)`` of 0 ... 255."""
+        return UnitNormalize(mean, std)
+
+
+class UnitNormalize(DeviceNormalize):
+    """Maps 0 ... 255 to 0 ... 1 and normalises, to the very numbers of ``ToTensor`` and ``NormalizeTensor``.
+
+    Args:
+        mean: Of every channel, for values of 0 ... 1.
+        std: Likewise.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__(mean, std, to_rgb=False)
+        self.table = torch.stack([self.calculate(torch.arange(256), channel) for channel in range(len(mean))])
+
+    def calculate(self, plane: torch.Tensor, channel: int) -> torch.Tensor:
+        """In float32, one step after the other."""
+        return plane.float().div(255).sub(float(self.mean[channel])).div(float(self.std[channel]))
 
 
 @TRANSFORMS.register_module()
@@ -75,6 +96,8 @@ class Collect(Transform):
             :attr:`META_KEYS`.
         meta_name: Name of that dict.
     """
+
+    keeps_pixels = True
 
     META_KEYS = (
         'image_file', 'center', 'scale', 'rotation', 'bbox', 'bbox_score', 'flip_pairs', 'joints_3d',

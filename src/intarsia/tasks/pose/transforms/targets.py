@@ -25,6 +25,8 @@ class GenerateTarget(Transform):
     A data set with ``use_different_joint_weights`` weighs joints as its ``dataset_info`` says.
     """
 
+    keeps_pixels = True
+
     def __call__(self, results: Results, rng: np.random.Generator) -> Results:
         """Encode; nothing is drawn.
 
@@ -68,6 +70,8 @@ class TopDownGenerateTarget(Transform):
         encoding: The codec.
         unbiased_encoding: ``'MSRA'`` does not round to pixels.
     """
+
+    keeps_pixels = True
 
     def __init__(
         self,
@@ -124,6 +128,8 @@ class TopDownGenerateTargetRegression(Transform):
 
     ``target_weight``, of the same shape, is 0 for joints that are not marked or lie outside.
     """
+
+    keeps_pixels = True
 
     def __call__(self, results: Results, rng: np.random.Generator) -> Results:
         """Encode; nothing is drawn."""
