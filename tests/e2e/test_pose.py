@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 
 import intarsia
+from intarsia.api.probe import probe_model
+from intarsia.api.tasks import ready
+from intarsia.config.file import load_config
+from intarsia.config.override import apply_options
 from intarsia.core.errors import DataError
 from tests.e2e import commands
 
@@ -122,3 +126,18 @@ def test_results_do_not_hang_on_how_people_are_put_together(run, monkeypatch):
     assert len(nobody) == 0
     with pytest.raises(DataError, match='has no size'):
         model.predict([IMAGE], boxes=[[[1, 2, 0, 4]]])
+
+
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [
+        ('model.keypoint_head.out_channels=16', 'the head gives 16 maps, but the targets of 17 joints have 17'),
+        ('model.codec.heatmap_size=[48,64]', 'gives maps of 24 x 32, but heatmap_size is 48 x 64'),
+    ],
+)
+def test_maps_that_do_not_fit_the_targets_are_found_before_training(option, message):
+    config = load_config(ROOT / RECIPE)
+    apply_options(config, [option])
+    (problem,) = probe_model(ready(config, files=False))
+    assert message in problem.message
+    assert problem.path == option.partition('=')[0]

@@ -11,6 +11,7 @@ from torch import nn
 
 from intarsia.api.data import pipeline_of
 from intarsia.api.models import build_model
+from intarsia.api.tasks import find_task
 from intarsia.config.check import located
 from intarsia.config.file import ConfigFile
 from intarsia.config.pretrained import without_pretrained
@@ -30,7 +31,7 @@ SHAPE_WORDS = (
 
 
 def probe_model(config: ConfigFile) -> list[Problem]:
-    """Build the model on the meta device and send one batch of two images through it.
+    """Build the model on the meta device and send one batch of two inputs through it.
 
     Nothing is allocated or computed: only shapes flow, so that parts that do not fit each other are found at once. What
     cannot run without memory is let through.
@@ -54,12 +55,15 @@ def probe_model(config: ConfigFile) -> list[Problem]:
         module.register_forward_pre_hook(lambda m, args, name=name: entered.append((name, m, args)))
     try:
         with torch.device('meta'):
-            model(torch.empty(2, _in_channels(values), *_image_size(values)))
+            output = model(torch.empty(2, _in_channels(values), *_image_size(values)))
     except RuntimeError as error:
         if entered and any(word in str(error) for word in SHAPE_WORDS):
             return _problems('channel-mismatch', *_misfit(entered[-1], error), config)
     except Exception:
         logging.getLogger('intarsia').debug('the model cannot be tried without memory', exc_info=True)
+    else:
+        found = find_task(values['model'], values.get('task')).check_output(model, output)
+        return located(ConfigError(found), config).problems if found else []
     return []
 
 

@@ -47,6 +47,10 @@ class Task(Protocol):
         """Mistakes in the annotations that only a look at the files tells; quick, so of a part of them."""
         ...
 
+    def check_output(self, model: Any, output: Any) -> list[Problem]:
+        """Where the raw output of a model does not fit the targets of its data: shapes only, it has no values."""
+        ...
+
     def images_pipeline(
         self, pipeline: Sequence[Mapping[str, Any]], model: Mapping[str, Any]
     ) -> list[Mapping[str, Any]]:

@@ -70,8 +70,9 @@ def _problems(config: ConfigFile, args: argparse.Namespace) -> list[Any]:
     problems = check(config, files=not args.no_files)
     if args.build and not problems:
         from intarsia.api.probe import probe_model
+        from intarsia.api.tasks import ready
 
-        problems = probe_model(config)
+        problems = probe_model(ready(config, files=False))
     return problems
 
 

@@ -47,6 +47,10 @@ class ClassificationTask:
         """Nothing: labels are checked when they are read."""
         return []
 
+    def check_output(self, model: Any, output: Any) -> list[Problem]:
+        """Nothing: how many classes there are is checked in the config."""
+        return []
+
     def images_pipeline(
         self, pipeline: Sequence[Mapping[str, Any]], model: Mapping[str, Any]
     ) -> list[Mapping[str, Any]]:

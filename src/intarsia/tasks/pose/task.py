@@ -12,6 +12,7 @@ from intarsia.core.errors import ConfigError, Problem
 from intarsia.engine.evaluator import Evaluator
 from intarsia.tasks.pose.complete import complete
 from intarsia.tasks.pose.datasets.annotation_check import check_annotations
+from intarsia.tasks.pose.map_check import check_maps
 from intarsia.tasks.pose.metrics.evaluator import PoseEvaluator
 from intarsia.tasks.pose.results import PoseResult
 from intarsia.tasks.pose.visualize import draw_person, draw_poses
@@ -57,6 +58,10 @@ class PoseTask:
     def complete(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """The config with a codec and the joints in its model, and the codec in its data sets."""
         return complete(values)
+
+    def check_output(self, model: Any, output: Any) -> list[Problem]:
+        """Maps of another number than the joints, or of another size than those of the codec."""
+        return check_maps(model, output)
 
     def images_pipeline(
         self, pipeline: Sequence[Mapping[str, Any]], model: Mapping[str, Any]
