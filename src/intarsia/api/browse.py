@@ -9,9 +9,10 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from intarsia.api.data import build_dataset, joined, take_normalize
+from intarsia.api.data import build_dataset, take_normalize
 from intarsia.api.tasks import find_task, ready
 from intarsia.config.file import ConfigFile
+from intarsia.config.pipelines import joined
 from intarsia.config.schema import to_run_config
 from intarsia.core.errors import ConfigError, Problem
 from intarsia.data.io.image import write_image

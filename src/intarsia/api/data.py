@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from intarsia.api.place import Place
 from intarsia.api.tasks import Task
+from intarsia.config.pipelines import joined, pipeline_of, with_pipeline
 from intarsia.config.schema import DataConfig, LoaderConfig, RunConfig
 from intarsia.core.registries import DATASETS, SAMPLERS
 from intarsia.data.device import DeviceNormalize, ToDevice, split_normalize
@@ -78,27 +79,6 @@ def build_dataset(node: Mapping[str, Any], task: Task, test_mode: bool) -> Any:
     if isinstance(node.get('datasets'), (list, tuple)):
         return registry.build({**node, 'datasets': [build_dataset(n, task, test_mode) for n in node['datasets']]})
     return registry.build({'test_mode': True, **node} if test_mode else node)
-
-
-def joined(node: Any) -> Mapping[str, Any]:
-    """A list of data sets as one."""
-    return dict(type='ConcatDataset', datasets=list(node)) if isinstance(node, (list, tuple)) else node
-
-
-def pipeline_of(node: Any) -> Sequence[Mapping[str, Any]]:
-    """The pipeline of a data set's config, through wrappers; empty if there is none."""
-    while isinstance(node, Mapping) and 'pipeline' not in node:
-        node = node.get('dataset') or next(iter(node.get('datasets') or ()), None)
-    return node['pipeline'] if isinstance(node, Mapping) else ()
-
-
-def with_pipeline(node: Mapping[str, Any], pipeline: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The config of a data set with another pipeline, through wrappers."""
-    if isinstance(node.get('dataset'), Mapping):
-        return {**node, 'dataset': with_pipeline(node['dataset'], pipeline)}
-    if isinstance(node.get('datasets'), (list, tuple)):
-        return {**node, 'datasets': [with_pipeline(each, pipeline) for each in node['datasets']]}
-    return {**node, 'pipeline': pipeline}
 
 
 def take_normalize(node: Mapping[str, Any], task: str) -> tuple[Mapping[str, Any], DeviceNormalize | None]:

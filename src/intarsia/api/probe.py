@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from intarsia.api.data import pipeline_of
 from intarsia.api.models import build_model
 from intarsia.api.tasks import find_task
 from intarsia.config.check import located
@@ -40,6 +38,8 @@ def probe_model(config: ConfigFile) -> list[Problem]:
         The problems, with their places; empty if the batch came through.
     """
     values = config.values
+    task = find_task(values['model'], values.get('task'))
+    shape = task.input_shape(values)
     entered: list[tuple[str, nn.Module, Any]] = []
     try:
         with torch.device('meta'):
@@ -51,18 +51,20 @@ def probe_model(config: ConfigFile) -> list[Problem]:
         return _problems(
             'bad-config', f'the model cannot be built: {type(error).__name__}: {error}{notes}.', 'model', config
         )
+    if shape is None:
+        return []
     for name, module in model.named_modules():
         module.register_forward_pre_hook(lambda m, args, name=name: entered.append((name, m, args)))
     try:
         with torch.device('meta'):
-            output = model(torch.empty(2, _in_channels(values), *_image_size(values)))
+            output = model(torch.empty(2, *shape))
     except RuntimeError as error:
         if entered and any(word in str(error) for word in SHAPE_WORDS):
             return _problems('channel-mismatch', *_misfit(entered[-1], error), config)
     except Exception:
         logging.getLogger('intarsia').debug('the model cannot be tried without memory', exc_info=True)
     else:
-        found = find_task(values['model'], values.get('task')).check_output(model, output)
+        found = task.check_output(model, output)
         return located(ConfigError(found), config).problems if found else []
     return []
 
@@ -80,33 +82,3 @@ def _misfit(entered: tuple[str, nn.Module, Any], error: Exception) -> tuple[str,
 
 def _problems(code: str, message: str, path: str, config: ConfigFile) -> list[Problem]:
     return located(ConfigError(Problem(code, message, path)), config).problems
-
-
-def _in_channels(values: Mapping[str, Any]) -> int:
-    """Channels of the images: what the pipeline normalises, else what the backbone expects, else 3."""
-    for step in pipeline_of((values.get('data') or {}).get('train')):
-        if step.get('type') == 'Normalize' and 'mean' in step:
-            return len(step['mean'])
-    backbone = values['model'].get('backbone')
-    return int(backbone.get('in_channels', 3)) if isinstance(backbone, Mapping) else 3
-
-
-def _image_size(values: Mapping[str, Any]) -> tuple[int, int]:
-    """Height and width of the images.
-
-    The codec's ``input_size`` (width and height), else the backbone's ``img_size``, else the last size of the pipeline,
-    else 224.
-    """
-    codec = values['model'].get('codec')
-    if isinstance(codec, Mapping) and codec.get('input_size'):
-        width, height = codec['input_size']
-        return int(height), int(width)
-    backbone = values['model'].get('backbone')
-    size: Any = backbone.get('img_size') if isinstance(backbone, Mapping) else None
-    for step in pipeline_of((values.get('data') or {}).get('train')) if size is None else ():
-        size = step.get('size') or step.get('crop_size') or size
-    if isinstance(size, int):
-        return size, size
-    if isinstance(size, (list, tuple)) and len(size) == 2 and min(size) > 0:
-        return int(size[0]), int(size[1])
-    return 224, 224

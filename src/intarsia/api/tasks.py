@@ -47,6 +47,10 @@ class Task(Protocol):
         """Mistakes in the annotations that only a look at the files tells; quick, so of a part of them."""
         ...
 
+    def input_shape(self, values: Mapping[str, Any]) -> tuple[int, ...] | None:
+        """The shape of one input of the network, as far as a config tells; None if it does not."""
+        ...
+
     def check_output(self, model: Any, output: Any) -> list[Problem]:
         """Where the raw output of a model does not fit the targets of its data: shapes only, it has no values."""
         ...

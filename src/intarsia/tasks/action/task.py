@@ -13,6 +13,7 @@ from intarsia.core.errors import ConfigError, Problem
 from intarsia.data.io.caption import write_below
 from intarsia.data.io.video import VIDEO_SUFFIXES
 from intarsia.engine.evaluator import Evaluator
+from intarsia.tasks.action.clip_shape import clip_shape
 from intarsia.tasks.action.metrics.evaluator import ActionEvaluator
 from intarsia.tasks.action.results import ActionResult
 from intarsia.tasks.action.visualize import caption, caption_video
@@ -57,6 +58,10 @@ class ActionTask:
     def check_data(self, dataset: Any) -> list[Problem]:
         """Files that are missing."""
         return []
+
+    def input_shape(self, values: Mapping[str, Any]) -> tuple[int, ...] | None:
+        """Frames or clips, channels, (frames,) height and width of a clip; None for what is no clip."""
+        return clip_shape(values)
 
     def check_output(self, model: Any, output: Any) -> list[Problem]:
         """Nothing: how many classes there are is checked in the config."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from intarsia.config.pipelines import image_shape
 from intarsia.config.schema import EvaluationConfig
 from intarsia.core.build import check_arguments
 from intarsia.core.errors import ConfigError, Problem
@@ -46,6 +47,10 @@ class ClassificationTask:
     def check_data(self, dataset: Any) -> list[Problem]:
         """Nothing: labels are checked when they are read."""
         return []
+
+    def input_shape(self, values: Mapping[str, Any]) -> tuple[int, ...]:
+        """Channels, height and width of an image."""
+        return image_shape(values)
 
     def check_output(self, model: Any, output: Any) -> list[Problem]:
         """Nothing: how many classes there are is checked in the config."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from intarsia.config.pipelines import image_shape
 from intarsia.config.schema import EvaluationConfig
 from intarsia.core.errors import ConfigError, Problem
 from intarsia.engine.evaluator import Evaluator
@@ -58,6 +59,15 @@ class PoseTask:
     def complete(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """The config with a codec and the joints in its model, and the codec in its data sets."""
         return complete(values)
+
+    def input_shape(self, values: Mapping[str, Any]) -> tuple[int, ...]:
+        """Channels, height and width: of the codec's ``input_size`` (width and height), if there is one."""
+        channels, *size = image_shape(values)
+        codec = values['model'].get('codec')
+        if isinstance(codec, Mapping) and codec.get('input_size'):
+            width, height = codec['input_size']
+            size = [int(height), int(width)]
+        return (channels, *size)
 
     def check_output(self, model: Any, output: Any) -> list[Problem]:
         """Maps of another number than the joints, or of another size than those of the codec."""

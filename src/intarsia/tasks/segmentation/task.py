@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from intarsia.config.pipelines import image_shape
 from intarsia.config.schema import EvaluationConfig
 from intarsia.core.build import check_arguments
 from intarsia.core.errors import ConfigError, Problem
@@ -48,6 +49,10 @@ class SegmentationTask:
     def check_data(self, dataset: Any) -> list[Problem]:
         """Masks with values that are no class, of another size than their image, or missing."""
         return check_masks(dataset)
+
+    def input_shape(self, values: Mapping[str, Any]) -> tuple[int, ...]:
+        """Channels, height and width of an image."""
+        return image_shape(values)
 
     def check_output(self, model: Any, output: Any) -> list[Problem]:
         """Nothing: how many classes there are is checked in the config."""
