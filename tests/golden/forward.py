@@ -125,10 +125,16 @@ def _find_joints(model: Any, img_nchw: Tensor) -> dict[str, Tensor]:
     return outputs
 
 
+def _localize(model: Any, feat_bct: Tensor) -> dict[str, Tensor]:
+    """What a localizer says of positions and segments."""
+    return flatten('_forward', model(feat_bct))
+
+
 CALLS: dict[str, Callable[[Any, Tensor], dict[str, Tensor]]] = {
     'ImageClassifier': _classify, 'EncoderDecoder': _segment, 'CascadeEncoderDecoder': _segment,
     'TopDown': _find_joints, 'TopdownPoseEstimator': _find_joints, 'AssociativeEmbedding': _find_joints,
     'BottomupPoseEstimator': _find_joints,
+    'TEM': _localize, 'BMN': _localize,
 }  # fmt: skip
 
 

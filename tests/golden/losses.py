@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from intarsia.core.registries import LOSSES, MODELS
 from intarsia.models.task_model import parse_losses
-from tests.golden import losses_pose, losses_pose_models
+from tests.golden import losses_localization, losses_pose, losses_pose_models
 from tests.golden.fill import fill, make_input, tuples
 from tests.golden.models import bind, missing_components, task_of
 from tests.golden.outcome import Outcome
@@ -83,9 +83,11 @@ def _model_deviation(model: Any, record: Mapping[str, Any], task: str | None) ->
     elif task == 'segmentation':
         num, _, rows, columns = batch['img'].shape
         batch['gt_semantic_seg'] = _mask(num, rows, columns, model.num_classes)[:, None]
-    else:
+    elif task != 'action':
         batch['gt_label'] = _labels(record['targets'][0], len(batch['img']), _num_classes(record['model']))
-    total, values = parse_losses(model.loss(batch['img'], batch))
+    is_localizer = record['kind'] in losses_localization.KINDS
+    own = losses_localization.losses_of(record, model) if is_localizer else model.loss(batch['img'], batch)
+    total, values = parse_losses(own)
     total.backward()
     deviations = {name: relative(values[name].item(), kept) for name, kept in record['losses'].items()}
     losses = [d * (LOSS_TOLERANCE / PIXEL_TOLERANCE if 'acc_seg' in name else 1) for name, d in deviations.items()]
@@ -149,6 +151,8 @@ def _compare_module(record: Mapping[str, Any], task: str | None) -> Outcome:
     if task == 'pose':
         return losses_pose.compare(record, loss)
     score, target = _mask_inputs(record) if task == 'segmentation' else _label_inputs(record)
+    if config['type'] == 'BinaryLogisticRegressionLoss':
+        score, target = losses_localization.module_inputs(record)
     value = loss(score.requires_grad_(), target)
     value.sum().backward()
     assert score.grad is not None

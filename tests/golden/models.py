@@ -19,12 +19,14 @@ TASKS = {
     'mmcls': 'classification', 'mmpretrain': 'classification',
     'mmseg': 'segmentation', 'mmsegmentation': 'segmentation',
     'mmpose': 'pose',
+    'mmaction': 'action', 'mmaction2': 'action',
 }  # fmt: skip
 """Toolbox -> task of ours."""
 
 DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     'mmpretrain-1': {'VisionTransformer': {'out_type': 'cls_token'}},
     'mmseg-1': {'VisionTransformer': {'patch_bias': False}},
+    'mmaction2-1': {'BMN': {'keeps_bm_mask': True}},
 }
 """Release -> type -> what its configs mean where they say nothing, if our (0.x) default is another."""
 

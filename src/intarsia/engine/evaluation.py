@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ def evaluate(model: Any, loader: Any, evaluator: Evaluator) -> dict[str, Any]:
     Processes that train together predict their own part each, and all get the metrics of the whole.
 
     Args:
-        model: A task model: ``predict(inputs, metas)`` gives one result for each sample.
+        model: A task model: ``test_step(batch)``, or else ``predict(inputs, metas)``, gives one result for each sample.
         loader: Batches with the model's ``input_key`` and, if the pipeline keeps them, ``img_metas``.
         evaluator: Started afresh.
     """
@@ -26,14 +27,13 @@ def evaluate(model: Any, loader: Any, evaluator: Evaluator) -> dict[str, Any]:
     model.eval()
     evaluator.reset()
     num_repeats = repeats_of_last_batch(model, loader)
-    key = getattr(model, 'input_key', 'img')  # a model of the user's own need not say
     try:
         # shards gathered in inference mode could not be trained afterwards
         with torch.no_grad() if is_sharded(model) else torch.inference_mode():
             for batch in loader:
-                evaluator.update(model.predict(batch[key], batch.get('img_metas')), batch)
+                evaluator.update(_results_of(model, batch), batch)
             for _ in range(num_repeats):
-                model.predict(batch[key])
+                _results_of(model, batch)
     finally:
         model.train(was_training)
     states = gather(evaluator.state()) if loader.world_size > 1 else []
@@ -42,6 +42,13 @@ def evaluate(model: Any, loader: Any, evaluator: Evaluator) -> dict[str, Any]:
     for state in states:
         evaluator.merge(state)
     return evaluator.compute()
+
+
+def _results_of(model: Any, batch: Mapping[str, Any]) -> Any:
+    """One result for each sample; a model of the user's own need only have ``predict(inputs, metas)``."""
+    if hasattr(model, 'test_step'):
+        return model.test_step(batch)
+    return model.predict(batch[getattr(model, 'input_key', 'img')], batch.get('img_metas'))
 
 
 @torch.no_grad()

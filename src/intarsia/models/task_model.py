@@ -167,6 +167,10 @@ class TaskModel(BaseModule):
         """As :meth:`train_step`, for a batch of the validation flow."""
         return self.train_step(data, optimizer)
 
+    def test_step(self, data: Mapping[str, Any]) -> list[Any]:
+        """One result per sample of a batch that is on the model's device, without its targets."""
+        return self.predict(data[self.input_key], data.get('img_metas'))
+
 
 def is_list_of_images(inputs: Any) -> bool:
     """Whether these are images in a list, and not one image, nor batches."""
