@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from intarsia.core.registries import POSENETS
+from intarsia.data.io.image import read_image
 from intarsia.models.parts import build_backbone
-from intarsia.models.task_model import TaskModel
+from intarsia.models.task_model import Image, TaskModel
 from intarsia.nn.resize import resize
 from intarsia.tasks.pose.codecs.associative_embedding import AssociativeEmbedding as Grouping
 from intarsia.tasks.pose.codecs.associative_embedding import People
@@ -83,15 +84,34 @@ class AssociativeEmbedding(TaskModel):
 
         Args:
             inputs: Normalized images ``(N, C, H, W)``.
-            targets: ``targets``, ``masks`` and ``joints`` of all scales.
+            targets: ``targets``, ``masks`` and ``joints``: lists with one tensor for each scale, or the tensor of the
+                only scale.
         """
-        return self.keypoint_head.losses(self.backbone(inputs), targets)
+        scales = {key: [value] if isinstance(value, Tensor) else value for key, value in targets.items()}
+        return self.keypoint_head.losses(self.backbone(inputs), scales)
 
     # ------------------------------------------------------------------ prediction
 
+    def describe(self, image: Image) -> dict[str, Any]:
+        """The image as an array, BGR."""
+        found = super().describe(image)
+        if 'img' in found or 'img_info' not in found:
+            return found
+        file = found['img_info']['filename']
+        return {'img': read_image(file), 'image_file': file}
+
     def results_of(self, inputs: Tensor, metas: Sequence[Meta] | None = None) -> list[PoseResult]:
-        """One result for every image of a batch ``(N, C, H, W)``; see :meth:`results_of_augmented`."""
-        return self.results_of_augmented([inputs], metas or [{}] * len(inputs))
+        """One result for every image of a batch ``(N, C, H, W)``; see :meth:`results_of_augmented`.
+
+        Where ``metas`` hold ``aug_data``, tensors ``(1, C, H, W)`` of several sizes, these are what the network sees.
+        """
+        if not metas or 'aug_data' not in metas[0]:
+            return self.results_of_augmented([inputs], metas or [{}] * len(inputs))
+        results: list[PoseResult] = []
+        for meta in metas:
+            views = [view.to(inputs.device) for view in meta['aug_data']]
+            results += self.results_of_augmented(views, [meta])
+        return results
 
     def results_of_augmented(self, inputs: Sequence[Tensor], metas: Sequence[Any]) -> list[PoseResult]:
         """One result for every image, from several sizes of it.
