@@ -60,6 +60,14 @@ def blocks(name: str, height: int, width: int, num: int, size: int = 4, dtype: A
     return labels.repeat(size, axis=0).repeat(size, axis=1)[:height, :width].astype(dtype)
 
 
+def segments(name: str, n: int, scale: float = 1.0, short: float = 0.05, long: float = 0.5) -> np.ndarray:
+    """Begins and ends within 0 ... ``scale``, in order, float64 ``(n, 2)``."""
+    length = short + (long - short) * u(name + '.len', n)
+    start = (1 - length) * u(name, n)
+    found = np.stack([start, start + length], 1)
+    return found[np.argsort(found[:, 0], kind='stable')] * scale
+
+
 def put(array: np.ndarray, value: Any, *index: Any) -> np.ndarray:
     """A copy with one assignment."""
     copy = np.array(array)
@@ -67,7 +75,9 @@ def put(array: np.ndarray, value: Any, *index: Any) -> np.ndarray:
     return copy
 
 
-NAMES: dict[str, Any] = {f.__name__: f for f in (z, ints, u, softmax, sigmoid, onehot, blocks, put)} | {'np': np}
+NAMES: dict[str, Any] = {f.__name__: f for f in (z, ints, u, softmax, sigmoid, onehot, blocks, segments, put)} | {
+    'np': np
+}
 
 
 def evaluate(value: Any) -> Any:

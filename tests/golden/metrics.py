@@ -20,7 +20,7 @@ from intarsia.tasks.classification.metrics.evaluator import ClassificationEvalua
 from intarsia.tasks.classification.metrics.multi_label import MultiLabelMetric
 from intarsia.tasks.classification.metrics.single_label import SingleLabelMetric
 from intarsia.tasks.classification.results import ClassificationResult
-from tests.golden import metrics_action, metrics_codecs, metrics_pose, metrics_segmentation
+from tests.golden import metrics_action, metrics_action_localization, metrics_codecs, metrics_pose, metrics_segmentation
 from tests.golden.fill import tuples
 from tests.golden.formulas import compare, inputs_of, onehot
 from tests.golden.outcome import Outcome
@@ -39,6 +39,7 @@ DELIBERATE = {
     **metrics_codecs.DELIBERATE,
     **metrics_pose.DELIBERATE,
     **metrics_action.DELIBERATE,
+    **metrics_action_localization.DELIBERATE,
 }
 """Where the old values are mistakes or errors that ours leave out: id -> what ours does. They count as missing."""
 
@@ -217,6 +218,7 @@ OURS: dict[str, Callable[..., Any]] = {
     **metrics_codecs.OURS,
     **metrics_pose.OURS,
     **metrics_action.OURS,
+    **metrics_action_localization.OURS,
 }
 """Old function or class -> how ours computes the same."""
 

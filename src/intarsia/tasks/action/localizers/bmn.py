@@ -124,7 +124,7 @@ class BMN(Localizer):
         self.x_1d_b = nn.Sequential(conv(feat_dim), relu, conv(wide), relu)
         self.x_1d_s, self.x_1d_e = scores(1, nn.Sigmoid()), scores(1, nn.Sigmoid())
         self.x_1d_p = nn.Sequential(conv(wide, 1), relu)
-        self.x_3d_p = nn.Sequential(nn.Conv3d(wide, hidden_dim_3d, kernel_size=(num_samples, 1, 1)), relu)
+        self.x_3d_p: Any = nn.Sequential(nn.Conv3d(wide, hidden_dim_3d, kernel_size=(num_samples, 1, 1)), relu)
         self.x_2d_p = nn.Sequential(
             nn.Conv2d(hidden_dim_3d, hidden_dim_2d, kernel_size=1),
             relu,
@@ -144,8 +144,8 @@ class BMN(Localizer):
         """Scores of features ``(B, C, T)``.
 
         Returns:
-            Scores of segments ``(B, 2, D, T)``, how much they overlap and whether they are right; of begins ``(B, T)``;
-            of ends ``(B, T)``; all 0 ... 1. With ``num_classes`` also those of classes before softmax, ``(B, 1 + K, T)``,
+            Scores, 0 ... 1, of segments ``(B, 2, D, T)``, how much they overlap and whether they are right; of begins
+            ``(B, T)``; of ends ``(B, T)``. With ``num_classes`` also those of classes before softmax ``(B, 1 + K, T)``,
             the background first.
 
         Raises:
@@ -154,9 +154,9 @@ class BMN(Localizer):
         self.check_length(inputs, self.tscale)
         base_bct = self.x_1d_b(inputs)
         start_bt, end_bt = self.x_1d_s(base_bct).squeeze(1), self.x_1d_e(base_bct).squeeze(1)
-        conv, act = self.x_3d_p
-        segment_bodt = match_boundaries(self.x_1d_p(base_bct), conv.weight.flatten(2), self.sparse_table())
-        confidence_b2dt = self.x_2d_p(act(segment_bodt + conv.bias[:, None, None]))
+        weight_ocn, bias_o11 = self.x_3d_p[0].weight.flatten(2), self.x_3d_p[0].bias[:, None, None]
+        segment_bodt = match_boundaries(self.x_1d_p(base_bct), weight_ocn, self.sparse_table())
+        confidence_b2dt = self.x_2d_p(functional.relu(segment_bodt + bias_o11))
         classes = (self.x_1d_c(base_bct),) if self.num_classes is not None else ()
         return confidence_b2dt, start_bt, end_bt, *classes
 
@@ -214,15 +214,15 @@ class BMN(Localizer):
         if self.num_classes is not None:
             outputs[3] = outputs[3].softmax(1)[:, 1:].transpose(1, 2)
         rows = zip(*(each.cpu().numpy() for each in outputs), strict=True)
-        return [self.result_of(*row, meta=meta) for row, meta in zip(rows, metas_of(inputs, metas), strict=True)]
+        return [self.result_of(meta, *row) for meta, row in zip(metas_of(inputs, metas), rows, strict=True)]
 
     def result_of(
         self,
+        meta: Mapping[str, Any],
         confidence_2dt: np.ndarray,
         start_t: np.ndarray,
         end_t: np.ndarray,
         class_tk: np.ndarray | None = None,
-        meta: Mapping[str, Any] = {},
     ) -> LocalizationResult:
         """The result for one stream, from its scores as :meth:`forward` has them; of classes, probabilities."""
         _, segments, scores = self.post_process(self.proposals_of(confidence_2dt, start_t, end_t))

@@ -126,10 +126,12 @@ class PEM(Localizer):
             score_p = self(torch.cat(list(features)))[:, 0].float().cpu()
         scores = score_p.split([len(each) for each in features])
         known = zip(*columns, strict=True)
-        return [self.result_of(*row, meta=meta) for *row, meta in _joined(scores, known, metas)]
+        rows = (_arrays(score, *row) for score, row in zip(scores, known, strict=True))
+        return [self.result_of(meta, *row) for meta, row in zip(metas, rows, strict=True)]
 
     def result_of(
         self,
+        meta: Mapping[str, Any],
         score_p: np.ndarray,
         tmin_p: np.ndarray,
         tmax_p: np.ndarray,
@@ -137,7 +139,6 @@ class PEM(Localizer):
         tmax_score_p: np.ndarray,
         label_p: np.ndarray | None = None,
         label_score_p: np.ndarray | None = None,
-        meta: Mapping[str, Any] = {},
     ) -> LocalizationResult:
         """The result for one stream, from its proposals and the score of each."""
         product_p = score_p * tmin_score_p * tmax_score_p
@@ -153,7 +154,6 @@ class PEM(Localizer):
         )
 
 
-def _joined(scores: Sequence[Tensor], known: Any, metas: Sequence[Mapping[str, Any]]) -> Any:
-    """The score, what else is known and the meta of each stream, as arrays."""
-    for score, row, meta in zip(scores, known, metas, strict=True):
-        yield (*(torch.as_tensor(each).reshape(-1).cpu().numpy() for each in (score, *row)), meta)
+def _arrays(*tensors: Any) -> list[np.ndarray]:
+    """Values of proposals as arrays ``(P,)``."""
+    return [torch.as_tensor(each).reshape(-1).cpu().numpy() for each in tensors]

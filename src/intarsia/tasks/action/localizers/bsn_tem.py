@@ -132,7 +132,7 @@ class TEM(Localizer):
     # ------------------------------------------------------------------ prediction
 
     def results_of(self, inputs: Tensor, metas: Sequence[Mapping[str, Any]] | None = None) -> list[BoundaryResult]:
-        """One result per stream; ``metas`` has ``video_name`` and, for times in seconds, ``duration_second`` of each."""
+        """One result per stream; ``metas`` has ``video_name`` and, for seconds, ``duration_second`` of each."""
         outputs = self(inputs)
         score_b3t, class_bkt = outputs if isinstance(outputs, tuple) else (outputs, None)
         anchor_t = np.arange(self.temporal_dim)
