@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+
+
+class Unstacked(NamedTuple):
+    """A value of a sample that batches hold as a list, for its shape differs from sample to sample."""
+
+    value: Any
 
 
 def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -33,6 +39,8 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _join(key: str, values: list[Any]) -> Any:
     first = values[0]
+    if isinstance(first, Unstacked):
+        return [each.value for each in values]
     if isinstance(first, list) and first and all(isinstance(each, list) and len(each) == len(first) for each in values):
         versions = [_join(key, list(each)) for each in zip(*values, strict=True)]
         return versions[0] if len(versions) == 1 else versions
@@ -44,7 +52,8 @@ def _join(key: str, values: list[Any]) -> Any:
         if len(shapes) > 1:
             raise ValueError(
                 f"'{key}' has different shapes in one batch: {sorted(shapes)}. "
-                'Resize, crop or pad to one size in the pipeline, or use batches of one.'
+                'Resize, crop or pad to one size in the pipeline, use batches of one, or make it a list: '
+                f"dict(type='ToDataContainer', fields=[dict(key='{key}', stack=False)])."
             )
         return torch.stack(values, out=_shared(first, len(values)))
     if isinstance(first, (bool, int, float, np.number)):

@@ -15,16 +15,20 @@ class CollectKeys(Transform):
 
     Args:
         keys: Must be there, are kept as they are.
-        meta_keys: Go into the dict ``img_metas``, as far as they are there; None takes :attr:`META_KEYS`.
+        meta_keys: Go into a dict, as far as they are there; None takes :attr:`META_KEYS`.
+        meta_name: Name of that dict.
     """
 
     keeps_pixels = True
     META_KEYS: tuple[str, ...] = ()
     """What a task wants to know of a sample unless told otherwise."""
 
-    def __init__(self, keys: Sequence[str], meta_keys: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, keys: Sequence[str], meta_keys: Sequence[str] | None = None, meta_name: str = 'img_metas'
+    ) -> None:
         self.keys = keys
         self.meta_keys = self.META_KEYS if meta_keys is None else meta_keys
+        self.meta_name = meta_name
 
     def __call__(self, results: Results, rng: np.random.Generator) -> Results:
         """A new dict; nothing is drawn.
@@ -36,4 +40,4 @@ class CollectKeys(Transform):
         if missing:
             raise DataError(f'Collect wants {", ".join(missing)}, but the sample has only {", ".join(results)}')
         metas = {key: results[key] for key in self.meta_keys if key in results}
-        return {'img_metas': metas, **{key: results[key] for key in self.keys}}
+        return {self.meta_name: metas, **{key: results[key] for key in self.keys}}

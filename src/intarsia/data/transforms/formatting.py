@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from intarsia.core.registries import TRANSFORMS
+from intarsia.data.collate import Unstacked
 from intarsia.data.transforms.transform import Results, Transform
 
 
@@ -121,6 +122,25 @@ class ToHalf(_OfKeys):
     def convert(self, value: Any) -> Any:
         """The value as float16."""
         return value.half() if isinstance(value, torch.Tensor) else value.astype(np.float16)
+
+
+@TRANSFORMS.register_module()
+class ToDataContainer(Transform):
+    """Say which values a batch holds as a list, because their shapes differ from sample to sample.
+
+    Args:
+        fields: Dicts with ``key``; those with ``stack=False`` become lists. Other entries are not used.
+    """
+
+    def __init__(self, fields: Sequence[Mapping[str, Any]]) -> None:
+        self.fields = fields
+
+    def __call__(self, results: Results, rng: np.random.Generator) -> Results:
+        """Mark them; nothing is drawn."""
+        for field in self.fields:
+            if not field.get('stack', False):
+                results[field['key']] = Unstacked(results[field['key']])
+        return results
 
 
 @TRANSFORMS.register_module()

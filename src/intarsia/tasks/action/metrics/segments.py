@@ -124,7 +124,8 @@ class SegmentAP(SegmentMetric):
     The metric of detection of ActivityNet and THUMOS14. Only classes that are true of some stream count.
 
     Args:
-        eval_dataset: Whose thresholds of the IoU: ``'activitynet'`` 0.5, 0.55 ... 0.95; ``'thumos14'`` 0.1, 0.2 ... 0.9.
+        eval_dataset: Whose thresholds of the IoU: 0.5, 0.55 ... 0.95 of ``'activitynet'``, 0.1, 0.2 ... 0.9 of
+            ``'thumos14'``.
         temporal_iou_thresholds: Others.
         outfile: See :class:`SegmentMetric`.
         prefix: As there.
@@ -158,8 +159,8 @@ class SegmentAP(SegmentMetric):
             raise DataError('mAP needs true segments, but there are none in any stream')
         if any(each.found.labels is None for each in streams.values()):
             raise DataError(
-                'mAP needs the classes of segments, but the model proposes segments only: give it num_classes, or ask for '
-                "'AR@AN'"
+                'mAP needs the classes of segments, but the model only proposes segments: give it num_classes, or ask '
+                "for 'AR@AN'"
             )
         return np.stack([self._of_class(label, streams) for label in true_labels], axis=1)
 
