@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from intarsia.data.transforms.image_transform import require_choice
 from intarsia.models.batch_augments import BatchAugments, step_generator
 from intarsia.models.parts import build_backbone, build_part
-from intarsia.models.task_model import TaskModel
+from intarsia.models.task_model import Image, TaskModel
 from intarsia.tasks.action.results import ActionResult, FeatureResult
 
 
@@ -193,6 +194,12 @@ class Recognizer(TaskModel):
             raise ValueError(f"a sample has {num_views} views: say test_cfg=dict(average_clips='prob'), or 'score'")
         score_nk = average_views(score_xk, num_views, self.testing.average_clips)
         return [ActionResult.of(scores, classes=self.classes) for scores in score_nk.cpu().numpy()]
+
+    def describe(self, image: Image) -> dict[str, Any]:
+        """What the test pipeline starts from: the video as an entry of a data set, without a label."""
+        if isinstance(image, (str, Path)):
+            return {'filename': str(image), 'start_index': 0, 'modality': 'RGB'}
+        return super().describe(image)
 
     def clip_features(self, inputs: Tensor) -> Tensor:
         """Features ``(N, D)`` of samples: the mean over space, time and views; several pathways are joined."""
