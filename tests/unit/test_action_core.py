@@ -154,8 +154,8 @@ def test_a_recognizer_blends_in_training_only(frames):
     torch.manual_seed(0)
     assert 'top1_acc' not in model.train().loss(frames, {'label': label})
     assert 'top1_acc' in model.eval().loss(frames, {'label': label})
+    cfg = dict(blending=dict(type='MixupBlending', num_classes=9))
     with pytest.raises(ValueError, match='num_classes'):
-        cfg = dict(blending=dict(type='MixupBlending', num_classes=9))
         Recognizer2D(Same(), FrameHead(), train_cfg=cfg)
 
 
