@@ -43,6 +43,7 @@ def add_flags(parser: argparse.ArgumentParser, *names: str) -> None:
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Give a command its CONFIG argument."""
     parser.add_argument('config', metavar='CONFIG', help='config file, or intarsia::PATH for a shipped recipe')
+    parser.add_argument('--untrusted', action='store_true', help='read the config as data: refuse imports and calls')
 
 
 def read_config(args: argparse.Namespace) -> ConfigFile:
@@ -50,8 +51,11 @@ def read_config(args: argparse.Namespace) -> ConfigFile:
     from intarsia.config.file import load_config  # here, for a --help that answers at once
     from intarsia.config.origins import Origin
     from intarsia.config.override import apply_options, set_value
+    from intarsia.config.untrusted import refuse_imports
 
-    config = load_config(args.config)
+    config = load_config(args.config, raw=getattr(args, 'raw', False), trusted=not args.untrusted)
+    if args.untrusted:
+        refuse_imports(config)
     apply_options(config, args.cfg_options)
     for flag, name in FIELDS.items():
         value = getattr(args, flag, None)

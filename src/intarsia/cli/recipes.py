@@ -7,7 +7,7 @@ import ast
 import json
 
 from intarsia.cli.options import add_flags
-from intarsia.config.file import RECIPES_DIR
+from intarsia.config.packages import RECIPES_DIR
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

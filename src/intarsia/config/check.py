@@ -40,6 +40,7 @@ CODES = {
     'unknown-argument': 'a component has no such argument',
     'unknown-component': 'no registry has such a name',
     'unknown-field': 'a field that does not exist',
+    'untrusted-code': 'a config that is read as data imports, calls or defines something',
     'wrong-type': 'a value of the wrong kind',
 }
 """Every ``code`` a problem can have."""

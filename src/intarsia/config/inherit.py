@@ -14,8 +14,8 @@ DELETE = '_delete_'
 def merge(base: Mapping[str, Any], child: Mapping[str, Any], origins: Origins | None = None) -> dict[str, Any]:
     """Lay ``child`` over ``base``: dicts into dicts, everything else replaced whole.
 
-    A child dict with ``_delete_=True`` replaces the base's value instead of joining it; the key itself never
-    reaches the result, whether the base had something to delete or not.
+    A child dict with ``_delete_=True`` replaces the base's value instead of joining it. The key itself stays where
+    there was nothing to delete, see :func:`without_delete`.
 
     Args:
         base: Values of the bases.
@@ -39,8 +39,10 @@ def _merge(base: Mapping[str, Any], child: Mapping[str, Any], path: str, origins
             merged[key] = _merge(inherited, value, here, origins)
         elif isinstance(value, Mapping) and not value.get(DELETE) and inherited is not None:
             raise _cannot_join(here, value, inherited, origins)
+        elif isinstance(value, Mapping) and key in merged:
+            merged[key] = {inner: each for inner, each in value.items() if inner != DELETE}
         else:
-            merged[key] = without_delete(value)
+            merged[key] = value
     return merged
 
 

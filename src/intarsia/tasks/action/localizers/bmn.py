@@ -113,7 +113,10 @@ class BMN(Localizer):
         if not keeps_bm_mask:
             self.register_load_state_dict_pre_hook(_drop_bm_mask)
         self._sparse: tuple[Any, SparseTable] | None = None
-        wide, relu = hidden_dim_1d, nn.ReLU(inplace=True)
+        self._make_layers(feat_dim, hidden_dim_1d, hidden_dim_2d, hidden_dim_3d, groups)
+
+    def _make_layers(self, feat_dim: int, wide: int, hidden_dim_2d: int, hidden_dim_3d: int, groups: int) -> None:
+        relu = nn.ReLU(inplace=True)
 
         def conv(in_channels: int, num_groups: int = groups) -> nn.Conv1d:
             return nn.Conv1d(in_channels, wide, kernel_size=3, padding=1, groups=num_groups)
@@ -124,7 +127,7 @@ class BMN(Localizer):
         self.x_1d_b = nn.Sequential(conv(feat_dim), relu, conv(wide), relu)
         self.x_1d_s, self.x_1d_e = scores(1, nn.Sigmoid()), scores(1, nn.Sigmoid())
         self.x_1d_p = nn.Sequential(conv(wide, 1), relu)
-        self.x_3d_p: Any = nn.Sequential(nn.Conv3d(wide, hidden_dim_3d, kernel_size=(num_samples, 1, 1)), relu)
+        self.x_3d_p: Any = nn.Sequential(nn.Conv3d(wide, hidden_dim_3d, kernel_size=(self.num_samples, 1, 1)), relu)
         self.x_2d_p = nn.Sequential(
             nn.Conv2d(hidden_dim_3d, hidden_dim_2d, kernel_size=1),
             relu,
@@ -135,8 +138,8 @@ class BMN(Localizer):
             nn.Conv2d(hidden_dim_2d, 2, kernel_size=1),
             nn.Sigmoid(),
         )
-        if num_classes is not None:
-            self.x_1d_c = scores(num_classes + 1)
+        if self.num_classes is not None:
+            self.x_1d_c = scores(self.num_classes + 1)
 
     # ------------------------------------------------------------------ the network
 
