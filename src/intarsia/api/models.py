@@ -9,6 +9,8 @@ from typing import Any
 from intarsia.api.data import test_pipeline_of
 from intarsia.api.tasks import find_task, ready
 from intarsia.config.components import check_node
+from intarsia.config.dialects.door import house_form
+from intarsia.config.dialects.names import with_bare_names
 from intarsia.config.dialects.one_x.model import house_model
 from intarsia.config.file import ConfigFile, config_of, load_config
 from intarsia.config.override import apply_options
@@ -32,7 +34,7 @@ def build_model(model: Mapping[str, Any], *, init: bool = True) -> Any:
     Raises:
         ConfigError: All mistakes in ``model``, together.
     """
-    model = house_model(model)
+    model = house_model(with_bare_names(model))
     task = find_task(model)
     findings = list(check_node(model, MODELS.of(task.name), 'model'))
     if findings:
@@ -67,7 +69,7 @@ def load(
     """
     read = config_of(config) if isinstance(config, Mapping) else load_config(config)
     apply_options(read, cfg_options)
-    return load_model(ready(read, files=False), checkpoint, device=device)
+    return load_model(ready(house_form(read), files=False), checkpoint, device=device)
 
 
 def load_model(config: ConfigFile, checkpoint: str | Path | None, *, device: str | None = None) -> Any:

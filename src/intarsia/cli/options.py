@@ -48,6 +48,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def read_config(args: argparse.Namespace) -> ConfigFile:
     """The config of a command, with ``--cfg-options`` and the other flags applied."""
+    from intarsia.config.dialects.door import house_form
     from intarsia.config.file import load_config  # here, for a --help that answers at once
     from intarsia.config.origins import Origin
     from intarsia.config.override import apply_options, set_value
@@ -57,6 +58,8 @@ def read_config(args: argparse.Namespace) -> ConfigFile:
     if args.untrusted:
         refuse_imports(config)
     apply_options(config, args.cfg_options)
+    if not getattr(args, 'raw', False):
+        config = house_form(config)
     for flag, name in FIELDS.items():
         value = getattr(args, flag, None)
         if value is not None and value is not False:

@@ -11,6 +11,7 @@ from typing import Any
 
 from intarsia.config import crosscheck
 from intarsia.config.components import Finding, check_node, wrong_type
+from intarsia.config.dialects.one_x.translate import OWN
 from intarsia.config.file import ConfigFile
 from intarsia.config.optimizer import check_optimizer
 from intarsia.config.schedules import check_schedules
@@ -44,27 +45,6 @@ CODES = {
     'wrong-type': 'a value of the wrong kind',
 }
 """Every ``code`` a problem can have."""
-
-ONE_X_WORDS = frozenset(
-    [
-        'optim_wrapper',
-        'param_scheduler',
-        'train_dataloader',
-        'val_dataloader',
-        'test_dataloader',
-        'val_evaluator',
-        'test_evaluator',
-        'default_hooks',
-        'default_scope',
-        'env_cfg',
-        'randomness',
-        'visualizer',
-        'vis_backends',
-        'log_processor',
-        'resume',
-    ]
-)
-"""Fields that only the 1.x generation has."""
 
 DEFAULT_HOOKS = {'optimizer_config': 'OptimizerHook', 'checkpoint_config': 'CheckpointHook', 'ema': 'EMAHook'}
 """Fields that hold the arguments of a hook."""
@@ -111,10 +91,9 @@ def check(config: ConfigFile, *, files: bool = True) -> list[Problem]:
     findings = [*import_custom_modules(config)]
     values = config.values
     findings += [*_check_names(values)]
-    if not any(f.code == 'other-generation' and 'belongs to 1.x' in f.message for f in findings):
-        findings += [*_check_needed(values), *_check_sections(values), *_check_components(values)]
-        findings += crosscheck.check_channels_and_classes(values, task_of(values))
-        findings += crosscheck.check_files(values) if files else []
+    findings += [*_check_needed(values), *_check_sections(values), *_check_components(values)]
+    findings += crosscheck.check_channels_and_classes(values, task_of(values))
+    findings += crosscheck.check_files(values) if files else []
     by_place: dict[tuple[Any, ...], Problem] = {}
     for problem in (_place(finding, config) for finding in findings):
         # one line can be used by several parts of a config, as a pipeline by val and test
@@ -165,12 +144,8 @@ def _place(finding: Finding, config: ConfigFile) -> Problem:
 
 def _check_names(values: Mapping[str, Any]) -> Iterator[Finding]:
     known = vocabulary()
-    one_x = ONE_X_WORDS & values.keys()
-    is_one_x = one_x and not values.keys() & {'data', 'optimizer', 'lr_config', 'runner', 'total_epochs'}
     for name in values:
-        if name in one_x and is_one_x:
-            yield Finding('other-generation', f"'{name}' belongs to 1.x config files, which cannot be read yet.", name)
-        elif name in one_x:
+        if name in OWN - {'train_cfg', 'test_cfg'}:
             yield Finding('other-generation', f"'{name}' is a field of 1.x config files; this one is 0.x.", name)
         elif name not in known and not name.endswith(SCRATCH_SUFFIXES):
             close = closest(name, known, SIMILAR)

@@ -60,6 +60,7 @@ INJECTED: dict[str, frozenset[str]] = {
     'SAMPLERS': frozenset({'dataset', 'dataset_size', 'seed', 'rank', 'world_size', 'shuffle'}),
     'PIXEL_SAMPLERS': frozenset({'context'}),
     'OPTIMIZER_BUILDERS': frozenset({'optimizer_cfg', 'paramwise_cfg'}),
+    'METRICS': frozenset({'ann_file', 'sigmas'}),
 }
 """Required arguments that whoever builds the component gives."""
 
@@ -97,12 +98,21 @@ def check_node(
         given_later = {node['magnitude_key']} if 'magnitude_key' in carried & node.keys() else frozenset()
         yield from check_component(node.get('type', default_type), arguments, registry, path, given_later)
     children = CHILDREN_OF_MODELS if registry.root is registries.MODELS else CHILD_REGISTRIES
+    is_known = not isinstance(node.get('type'), str) or _has(registry, node['type'])
     for key, value in node.items():
-        if key in NOT_NODES:
+        if key in NOT_NODES or (key not in children and not is_known):  # nobody knows what an unknown component takes
             continue
         child = children.get(key, registry)
         task_view = child.of(registry.task) if child is not registry else registry
         yield from check_node(value, task_view, f'{path}.{key}', CARRIED.get(key, frozenset()))
+
+
+def _has(registry: Registry, name: str) -> bool:
+    """Whether a registry has a name, even if it cannot tell whose."""
+    try:
+        return name in registry
+    except RegistryError:
+        return True
 
 
 def check_component(

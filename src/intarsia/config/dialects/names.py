@@ -1,0 +1,52 @@
+"""Names of components as configs of other packages write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from intarsia.config.lazy import ObjectName
+
+SCOPES = {
+    'mmcls': 'classification', 'mmpretrain': 'classification', 'mmseg': 'segmentation', 'mmpose': 'pose',
+    'mmaction': 'action', 'mmengine': None, 'mmcv': None, 'torch': None,
+}  # fmt: skip
+"""Packages whose components we have, and our task for those of a task."""
+
+
+NAMING = ('type', 'constructor', 'ema_type')
+"""Keys whose values name components."""
+
+OF_TORCH = {
+    'BatchNorm1d': 'BN1d', 'BatchNorm2d': 'BN', 'BatchNorm3d': 'BN3d', 'SyncBatchNorm': 'SyncBN', 'GroupNorm': 'GN',
+    'LayerNorm': 'LN', 'InstanceNorm2d': 'IN',
+}  # fmt: skip
+"""Layers that have other names here."""
+
+
+def bare(name: str) -> str:
+    """``'mmcls.ResNet'`` and ``'mmpretrain.models.ResNet'`` are ``'ResNet'``; other packages' names stay."""
+    package, dot, rest = name.partition('.')
+    if not dot or package not in SCOPES:
+        return name
+    last = rest.rpartition('.')[2]
+    return OF_TORCH.get(last, last) if package == 'torch' else last
+
+
+def with_bare_names(value: Any) -> Any:
+    """A config tree whose types are names of ours, and without what only says whose names they are."""
+    if isinstance(value, Mapping):
+        found = {key: with_bare_names(each) for key, each in value.items() if key != '_scope_'}
+        return found | {key: bare(found[key]) for key in NAMING if isinstance(found.get(key), str)}
+    return type(value)(map(with_bare_names, value)) if type(value) in (list, tuple) else value
+
+
+def modules_of(value: Any) -> set[str]:
+    """Modules of the user's own whose classes a config of the lazy style names as types."""
+    if isinstance(value, Mapping):
+        own = value.get('type')
+        found: set[str] = set()
+        if isinstance(own, ObjectName) and own.partition('.')[0] not in SCOPES:
+            found = {own.rpartition('.')[0]}
+        return found.union(*(modules_of(each) for each in value.values()))
+    return set().union(*map(modules_of, value)) if isinstance(value, (list, tuple)) else set()

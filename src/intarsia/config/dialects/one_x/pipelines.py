@@ -1,0 +1,99 @@
+"""1.x pipelines: what the preprocessor of the model does there are steps here.
+
+A 1.x pipeline ends with a step that packs the sample; normalization, padding and the order of the channels are the
+model's ``data_preprocessor``. Here they are steps, and run on the device where that is equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from intarsia.config.dialects.one_x.steps import Node, translate_step
+
+PACKS = ('PackInputs', 'PackSegInputs', 'PackPoseInputs', 'PackActionInputs')
+
+LOADED_BY_THE_DATA_SET = ('LoadAnnotations', 'GenerateTarget')
+"""Steps that evaluation does not need: metrics take their truth from the data set."""
+
+
+def translate_pipeline(
+    pipeline: Sequence[Any], task: str | None, preprocessor: Mapping[str, Any], is_training: bool
+) -> list[tuple[Node, int]]:
+    """The steps of ours, each with the number of the step that it comes from.
+
+    Args:
+        pipeline: Steps.
+        task: Whose.
+        preprocessor: ``model.data_preprocessor``.
+        is_training: Whether samples need their targets.
+    """
+    found: list[tuple[Node, int]] = []
+    for i, node in enumerate(pipeline):
+        kind = node.get('type') if isinstance(node, Mapping) else None
+        if kind in PACKS:
+            steps = _packed(str(kind), [each for each, _ in found], preprocessor, is_training)
+        elif not isinstance(node, Mapping) or (not is_training and kind in LOADED_BY_THE_DATA_SET):
+            steps = [] if isinstance(node, Mapping) else [node]
+        else:
+            steps = translate_step(node, task)
+            if kind == 'FormatShape':
+                steps = _normalize('Normalize', preprocessor, {}) + steps
+        found += [(step, i) for step in steps]
+    return found
+
+
+def _packed(kind: str, steps: Sequence[Node], preprocessor: Mapping[str, Any], is_training: bool) -> list[Node]:
+    """What stands in the place of the last step."""
+    if kind == 'PackInputs':
+        return _classification(preprocessor, is_training)
+    if kind == 'PackSegInputs':
+        return _segmentation(preprocessor, is_training)
+    if kind == 'PackPoseInputs':
+        return _pose(preprocessor, is_training)
+    return _action(steps, is_training)
+
+
+def _normalize(kind: str, preprocessor: Mapping[str, Any], more: Mapping[str, Any]) -> list[Node]:
+    if preprocessor.get('mean') is None:
+        return []
+    return [{'type': kind, 'mean': list(preprocessor['mean']), 'std': list(preprocessor['std']), **more}]
+
+
+def _swaps(preprocessor: Mapping[str, Any]) -> dict[str, Any]:
+    return {'to_rgb': bool(preprocessor.get('to_rgb', preprocessor.get('bgr_to_rgb', False)))}
+
+
+def _classification(preprocessor: Mapping[str, Any], is_training: bool) -> list[Node]:
+    steps = _normalize('Normalize', preprocessor, _swaps(preprocessor))
+    steps.append({'type': 'ImageToTensor', 'keys': ['img']})
+    if not is_training:
+        return [*steps, {'type': 'Collect', 'keys': ['img']}]
+    return [*steps, {'type': 'ToTensor', 'keys': ['gt_label']}, {'type': 'Collect', 'keys': ['img', 'gt_label']}]
+
+
+def _segmentation(preprocessor: Mapping[str, Any], is_training: bool) -> list[Node]:
+    steps = _normalize('Normalize', preprocessor, _swaps(preprocessor))
+    sizes = preprocessor if is_training else preprocessor.get('test_cfg') or {}
+    pad = {key: sizes[key] for key in ('size', 'size_divisor') if sizes.get(key) is not None}
+    if pad:
+        values = {'pad_val': preprocessor.get('pad_val', 0), 'seg_pad_val': preprocessor.get('seg_pad_val', 255)}
+        steps.append({'type': 'Pad', **pad, **values})
+    if not is_training:
+        return [*steps, {'type': 'ImageToTensor', 'keys': ['img']}, {'type': 'Collect', 'keys': ['img']}]
+    return [*steps, {'type': 'DefaultFormatBundle'}, {'type': 'Collect', 'keys': ['img', 'gt_semantic_seg']}]
+
+
+def _pose(preprocessor: Mapping[str, Any], is_training: bool) -> list[Node]:
+    steps: list[Node] = [{'type': 'ToTensor'}]
+    if preprocessor.get('mean') is not None:
+        mean, std = ([value / 255 for value in preprocessor[key]] for key in ('mean', 'std'))
+        steps.append({'type': 'NormalizeTensor', 'mean': mean, 'std': std})
+    keys = ['img', 'target', 'target_weight'] if is_training else ['img']
+    return [*steps, {'type': 'Collect', 'keys': keys}]
+
+
+def _action(steps: Sequence[Node], is_training: bool) -> list[Node]:
+    inputs = 'keypoint' if any(step.get('type') == 'FormatGCNInput' for step in steps) else 'imgs'
+    keys = [inputs, 'label'] if is_training else [inputs]
+    return [{'type': 'Collect', 'keys': keys, 'meta_keys': []}, {'type': 'ToTensor', 'keys': keys}]
