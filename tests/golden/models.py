@@ -30,10 +30,10 @@ DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Release -> type -> what its configs mean where they say nothing, if our (0.x) default is another."""
 
-SCOPE = re.compile(r'^(mmcls|mmpretrain|mmpose)\.')
+SCOPE = re.compile(r'^(mmcls|mmpretrain|mmpose|mmaction)\.')
 """What the name of a type begins with where it is looked up in the registry of another toolbox."""
 
-PARTS = ('backbone', 'neck', 'head', 'decode_head', 'auxiliary_head', 'keypoint_head')
+PARTS = ('backbone', 'neck', 'head', 'decode_head', 'auxiliary_head', 'keypoint_head', 'cls_head')
 
 
 def task_of(zoo: str) -> str | None:
@@ -77,5 +77,5 @@ def _types(node: Any) -> Iterator[str]:
             yield from _types(each)
     elif isinstance(node, Mapping) and 'type' in node:
         yield node['type']
-        for key in (*PARTS, 'loss', 'loss_decode', 'loss_keypoint'):
+        for key in (*PARTS, 'loss', 'loss_decode', 'loss_keypoint', 'loss_cls', 'consensus'):
             yield from _types(node.get(key))

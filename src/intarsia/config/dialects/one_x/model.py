@@ -7,12 +7,15 @@ from typing import Any
 
 
 def house_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same model: without its preprocessor, which the pipeline does here; a pose head's decoder as the codec.
+    """The same model in the words of the house.
+
+    Its preprocessor is left out, for the pipeline does its work here; a pose head's decoder is the model's codec, and how
+    a head of clips averages views is the model's business.
 
     Args:
         model: A node of either generation; not changed.
     """
-    head = model.get('head')
+    head, cls_head = model.get('head'), model.get('cls_head')
     found = {key: value for key, value in model.items() if key not in ('data_preprocessor', 'metainfo')}
     if isinstance(head, Mapping) and isinstance(head.get('decoder'), Mapping):
         found['codec'] = head['decoder']
@@ -20,6 +23,9 @@ def house_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
     elif isinstance(head, Mapping) and isinstance(head.get('pose_cfg'), Mapping):  # a head around another
         inner = house_model({'head': head['pose_cfg']})
         found |= {**inner, 'head': {**head, 'pose_cfg': inner['head']}}
+    if isinstance(cls_head, Mapping) and 'average_clips' in cls_head:
+        found['cls_head'] = {key: value for key, value in cls_head.items() if key != 'average_clips'}
+        found['test_cfg'] = {'average_clips': cls_head['average_clips'], **(model.get('test_cfg') or {})}
     if model.get('metainfo') is not None:
         found['dataset_info'] = model['metainfo']
     return found
