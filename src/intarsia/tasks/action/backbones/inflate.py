@@ -1,4 +1,4 @@
-"""Weights of a network of images for a network of clips.
+"""Weights of a network of images for networks of frames and of clips.
 
 Shapes: o and i channels, t, h, w kernel.
 """
@@ -24,15 +24,15 @@ def image_names(name: str) -> Names:
 
 
 def inflate_weights(model: nn.Module, state_2d: Mapping[str, Tensor], skip: str | None = None) -> None:
-    """Load the weights of an image network into a clip network: a still clip then gives what its frame gives.
+    """Load the weights of a network of images, whose layers are named after ``torchvision``.
 
-    "Quo Vadis, Action Recognition?" (Carreira and Zisserman, 2017, arXiv:1705.07750). A kernel is repeated over time
-    and divided by its length; where the clip network has further input channels, theirs are 0. What does not fit is
-    left as it is, and logged.
+    In a network of clips they are inflated: a still clip then gives what its frame gives, "Quo Vadis, Action
+    Recognition?" (Carreira and Zisserman, 2017, arXiv:1705.07750). A kernel is repeated over time and divided by its
+    length; where the network has further input channels, theirs are 0. What does not fit is left as it is, and logged.
 
     Args:
         model: Its layers are :class:`~intarsia.nn.conv_module.ConvModule`.
-        state_2d: The state dict of the image network.
+        state_2d: The state dict of the network of images.
         skip: Modules with this in their name are left alone.
     """
     used: set[str] = set()

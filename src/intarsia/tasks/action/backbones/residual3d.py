@@ -5,119 +5,16 @@ Shapes: n clips, c channels, t frames, h rows, w columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from intarsia.nn.activation import build_activation_layer
-from intarsia.nn.conv_module import ConvModule
-from intarsia.nn.non_local import NonLocal3d
+from intarsia.tasks.action.backbones.residual_block import BlockOptions, ResidualBlock
 
 
-@dataclass(frozen=True)
-class BlockOptions:
-    """What all blocks of a network have in common.
-
-    Attributes:
-        style: ``'pytorch'`` puts the strides of a bottleneck on its second convolution, ``'caffe'`` on the first.
-        inflate_style: Where an inflated bottleneck reaches over time: ``'3x1x1'`` in its first convolution, ``'3x3x3'``
-            in its second.
-        non_local_cfg: Arguments of the non-local blocks.
-        conv_cfg: Config of the convolutions.
-        norm_cfg: Config of the normalizations.
-        act_cfg: Config of the activations.
-        with_cp: Compute activations again in the backward pass, to save memory.
-    """
-
-    style: Literal['pytorch', 'caffe']
-    inflate_style: Literal['3x1x1', '3x3x3']
-    non_local_cfg: Mapping[str, Any]
-    conv_cfg: Mapping[str, Any] | None
-    norm_cfg: Mapping[str, Any] | None
-    act_cfg: Mapping[str, Any]
-    with_cp: bool
-
-    def conv(self, in_channels: int, out_channels: int, kernel: Any, act: bool = True, **options: Any) -> ConvModule:
-        """A convolution without a bias, its normalization, and perhaps its activation."""
-        cfgs = {'conv_cfg': self.conv_cfg, 'norm_cfg': self.norm_cfg, 'act_cfg': self.act_cfg if act else None}
-        return ConvModule(in_channels, out_channels, kernel, bias=False, **cfgs, **options)
-
-
-class ResidualBlock3d(nn.Module):
-    """Base of the blocks: a subclass makes its convolutions.
-
-    State keys: ``conv1``, ``conv2`` (``conv3``), each with ``conv`` and ``bn``; ``downsample``; ``non_local_block``.
-
-    Args:
-        in_channels: Channels of the input.
-        channels: Channels inside; the output has :attr:`expansion` times as many.
-        options: What all blocks share.
-        spatial_stride: Stride in space.
-        temporal_stride: Stride in time.
-        dilation: Dilation in space.
-        inflate: Whether the block reaches over time.
-        non_local: Whether a non-local block follows.
-        downsamples: Whether the input has to be brought to the shape of the output.
-    """
-
-    expansion: ClassVar[int]
-
-    def __init__(
-        self,
-        in_channels: int,
-        channels: int,
-        options: BlockOptions,
-        spatial_stride: int = 1,
-        temporal_stride: int = 1,
-        dilation: int = 1,
-        inflate: bool = True,
-        non_local: bool = False,
-        downsamples: bool = False,
-    ) -> None:
-        super().__init__()
-        self.with_cp = options.with_cp
-        stride = (temporal_stride, spatial_stride, spatial_stride)
-        self._make_convs(in_channels, channels, options, stride, dilation, inflate)
-        out_channels = channels * self.expansion
-        self.downsample = options.conv(in_channels, out_channels, 1, False, stride=stride) if downsamples else None
-        self.relu = build_activation_layer(options.act_cfg)
-        self.non_local_block = NonLocal3d(out_channels, **options.non_local_cfg) if non_local else None
-
-    def _make_convs(
-        self,
-        in_channels: int,
-        channels: int,
-        options: BlockOptions,
-        stride: tuple[int, int, int],
-        dilation: int,
-        inflate: bool,
-    ) -> None:
-        raise NotImplementedError
-
-    def residual(self, x: Tensor) -> Tensor:
-        """What is added to the input."""
-        raise NotImplementedError
-
-    def _added(self, x: Tensor) -> Tensor:
-        return self.residual(x) + (x if self.downsample is None else self.downsample(x))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, T, H, W)`` in and out."""
-        uses_cp = self.with_cp and x.requires_grad
-        out = self.relu(checkpoint(self._added, x, use_reentrant=False) if uses_cp else self._added(x))
-        return out if self.non_local_block is None else self.non_local_block(out)
-
-    @property
-    def last_norm(self) -> nn.Module:
-        """The normalization that the residual ends with."""
-        raise NotImplementedError
-
-
-class BasicBlock3d(ResidualBlock3d):
-    """Two convolutions. Arguments as :class:`ResidualBlock3d`."""
+class BasicBlock3d(ResidualBlock):
+    """Two convolutions. Arguments as :class:`~intarsia.tasks.action.backbones.residual_block.ResidualBlock`."""
 
     expansion = 1
 
@@ -126,12 +23,12 @@ class BasicBlock3d(ResidualBlock3d):
         in_channels: int,
         channels: int,
         options: BlockOptions,
-        stride: tuple[int, int, int],
+        stride: Any,
         dilation: int,
         inflate: bool,
     ) -> None:
         t = 3 if inflate else 1
-        spread = {'padding': (t // 2, dilation, dilation), 'dilation': (1, dilation, dilation)}
+        spread: dict[str, Any] = {'padding': (t // 2, dilation, dilation), 'dilation': (1, dilation, dilation)}
         self.conv1 = options.conv(in_channels, channels, (t, 3, 3), stride=stride, **spread)
         self.conv2 = options.conv(channels, channels, (t, 3, 3), False, padding=(t // 2, 1, 1))
 
@@ -140,13 +37,16 @@ class BasicBlock3d(ResidualBlock3d):
         return self.conv2(self.conv1(x))
 
     @property
-    def last_norm(self) -> nn.Module:
+    def last_norm(self) -> Any:
         """The normalization that the residual ends with."""
         return self.conv2.norm
 
 
-class Bottleneck3d(ResidualBlock3d):
-    """Three convolutions, the middle one in space. Arguments as :class:`ResidualBlock3d`."""
+class Bottleneck3d(ResidualBlock):
+    """Three convolutions, the middle one in space.
+
+    Arguments as :class:`~intarsia.tasks.action.backbones.residual_block.ResidualBlock`.
+    """
 
     expansion = 4
 
@@ -155,14 +55,14 @@ class Bottleneck3d(ResidualBlock3d):
         in_channels: int,
         channels: int,
         options: BlockOptions,
-        stride: tuple[int, int, int],
+        stride: Any,
         dilation: int,
         inflate: bool,
     ) -> None:
         first = 3 if inflate and options.inflate_style == '3x1x1' else 1
         second = 3 if inflate and options.inflate_style == '3x3x3' else 1
         strides = ((1, 1, 1), stride) if options.style == 'pytorch' else (stride, (1, 1, 1))
-        spread = {'padding': (second // 2, dilation, dilation), 'dilation': (1, dilation, dilation)}
+        spread: dict[str, Any] = {'padding': (second // 2, dilation, dilation), 'dilation': (1, dilation, dilation)}
         self.conv1 = options.conv(in_channels, channels, (first, 1, 1), stride=strides[0], padding=(first // 2, 0, 0))
         self.conv2 = options.conv(channels, channels, (second, 3, 3), stride=strides[1], **spread)
         self.conv3 = options.conv(channels, channels * self.expansion, 1, False)
@@ -172,13 +72,13 @@ class Bottleneck3d(ResidualBlock3d):
         return self.conv3(self.conv2(self.conv1(x)))
 
     @property
-    def last_norm(self) -> nn.Module:
+    def last_norm(self) -> Any:
         """The normalization that the residual ends with."""
         return self.conv3.norm
 
 
 def make_res_layer3d(
-    block: type[ResidualBlock3d],
+    block: type[ResidualBlock],
     num_blocks: int,
     in_channels: int,
     channels: int,
@@ -214,7 +114,7 @@ def make_res_layer3d(
     for i in range(num_blocks):
         own: dict[str, Any] = {'inflate': inflates[i] == 1, 'non_local': gathers[i] == 1, 'dilation': dilation}
         if i == 0:
-            own |= {'spatial_stride': spatial_stride, 'temporal_stride': temporal_stride}
+            own['stride'] = (temporal_stride, spatial_stride, spatial_stride)
             own['downsamples'] = spatial_stride != 1 or in_channels != channels * block.expansion
         blocks.append(block(in_channels, channels, options, **own))
         in_channels = channels * block.expansion

@@ -16,13 +16,8 @@ from intarsia.nn.init import constant_init
 from intarsia.nn.module import InitCfg
 from intarsia.nn.weights import find_weights, load_state_dict, read_state_dict
 from intarsia.tasks.action.backbones.inflate import inflate_weights
-from intarsia.tasks.action.backbones.residual3d import (
-    BasicBlock3d,
-    BlockOptions,
-    Bottleneck3d,
-    ResidualBlock3d,
-    make_res_layer3d,
-)
+from intarsia.tasks.action.backbones.residual3d import BasicBlock3d, Bottleneck3d, make_res_layer3d
+from intarsia.tasks.action.backbones.residual_block import BlockOptions, ResidualBlock
 
 CONV: Mapping[str, Any] = {'type': 'Conv3d'}
 BN: Mapping[str, Any] = {'type': 'BN3d', 'requires_grad': True}
@@ -75,7 +70,7 @@ class ResNet3d(Backbone):
         ValueError: The depth is unknown, or numbers do not fit ``num_stages``.
     """
 
-    arch_settings: ClassVar[dict[int, tuple[type[ResidualBlock3d], tuple[int, ...]]]] = {
+    arch_settings: ClassVar[dict[int, tuple[type[ResidualBlock], tuple[int, ...]]]] = {
         18: (BasicBlock3d, (2, 2, 2, 2)),
         34: (BasicBlock3d, (3, 4, 6, 3)),
         50: (Bottleneck3d, (3, 4, 6, 3)),
@@ -162,7 +157,7 @@ class ResNet3d(Backbone):
         """Channels that another pathway adds to the input of a stage."""
         return 0
 
-    def _arch(self, depth: int) -> tuple[type[ResidualBlock3d], tuple[int, ...]]:
+    def _arch(self, depth: int) -> tuple[type[ResidualBlock], tuple[int, ...]]:
         if depth not in self.arch_settings:
             known = ', '.join(map(str, self.arch_settings))
             raise ValueError(f'{type(self).__name__}: depth must be one of {known}, not {depth}')
@@ -179,7 +174,7 @@ class ResNet3d(Backbone):
         """From ``pretrained``, inflated if it is of images; else as ``init_cfg`` says."""
         super().init_weights()
         for module in self.modules() if self.zero_init_residual and self.pretrained is None else ():
-            if isinstance(module, ResidualBlock3d):
+            if isinstance(module, ResidualBlock):
                 constant_init(module.last_norm, 0)
         if self.pretrained is None:
             return
