@@ -144,7 +144,8 @@ def _missing_files(value: Any, path: str, key: str = '', root: str | None = None
             yield from _missing_files(item, f'{path}.{i}', key if key in ROOTED_KEYS else '', root)
     elif isinstance(value, str) and value and key in FILE_KEYS | ROOTED_KEYS:
         file = str(Path(root) / value) if root and key in ROOTED_KEYS else value
-        if not file_exists(file):
+        is_name = key == 'split' and not Path(value).suffix  # of a part of an annotation file
+        if not is_name and not file_exists(file):
             message = missing_weights(file) if '://' in file else f'{file} does not exist.'
             yield Finding('missing-file', message, path)
 
