@@ -9,8 +9,8 @@ from typing import Any
 def house_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
     """The same model in the words of the house.
 
-    Its preprocessor is left out, for the pipeline does its work here; a pose head's decoder is the model's codec, and how
-    a head of clips averages views is the model's business.
+    Its preprocessor is left out, for the pipeline does its work here; a pose head's decoder is the model's codec, and
+    how a head of clips averages views is the model's business.
 
     Args:
         model: A node of either generation; not changed.
@@ -26,6 +26,13 @@ def house_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(cls_head, Mapping) and 'average_clips' in cls_head:
         found['cls_head'] = {key: value for key, value in cls_head.items() if key != 'average_clips'}
         found['test_cfg'] = {'average_clips': cls_head['average_clips'], **(model.get('test_cfg') or {})}
+    backbone = model.get('backbone')
+    if (
+        str(model.get('type')).endswith('RecognizerGCN')
+        and isinstance(backbone, Mapping)
+        and backbone['type'] == 'STGCN'
+    ):
+        found['backbone'] = {**backbone, 'type': 'STGCNPlusPlus'}
     if model.get('metainfo') is not None:
         found['dataset_info'] = model['metainfo']
     return found

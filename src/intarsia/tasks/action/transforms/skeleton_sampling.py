@@ -15,7 +15,7 @@ from intarsia.data.transforms.transform import Results, Transform
 class UniformSampleFrames(Transform):
     """Split the frames into as many parts as a clip has, and take one of each.
 
-    "Revisiting Skeleton-based Action Recognition" (Duan et al., 2021, arXiv:2104.13586). Sets ``frame_inds`` int32
+    "Revisiting Skeleton-based Action Recognition" (Duan et al., 2021, arXiv:2104.13586). Sets ``frame_inds`` int64
     ``(num_clips * clip_len,)``. Short sequences are repeated from the start.
 
     Args:
@@ -36,7 +36,7 @@ class UniformSampleFrames(Transform):
         draw = np.random.RandomState(self.seed) if self.test_mode else _Legacy(rng)
         clips = [self._clip(i, total, draw) for i in range(self.num_clips)]
         frames = np.concatenate(clips) % total + results.get('start_index', 0)
-        results.update(frame_inds=frames.astype(np.int32), clip_len=self.clip_len, frame_interval=None)
+        results.update(frame_inds=frames.astype(np.int64), clip_len=self.clip_len, frame_interval=None)
         results['num_clips'] = self.num_clips
         return results
 
