@@ -95,6 +95,7 @@ PRESETS = {
     'HRFormer': {'extra': TINY_HRFORMER},
     'PyramidVisionTransformer': {'embed_dims': 8, 'num_layers': (1, 1, 2, 1), 'pretrain_img_size': 64},
     'PyramidVisionTransformerV2': {'embed_dims': 8, 'num_layers': (1, 1, 2, 1)},
+    'ResNetAudio': {'depth': 50, 'in_channels': 3, 'base_channels': 8},
 }
 OWN_SIZES = {'AlexNet', 'MSPN', 'RSN'}
 """AlexNet's pooling cuts borders off; the others give maps of several strides per output."""

@@ -42,6 +42,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     'Shear': {'magnitude': 0.2},
     'Solarize': {'thr': 100},
     'SolarizeAdd': {'magnitude': 50},
+    'ToDataContainer': {'fields': [{'key': 'gt_label'}]},
     'ToHalf': {'keys': ['img']},
     'ToTensor': {'keys': ['img', 'gt_label']},
     'Transpose': {'keys': ['img'], 'order': (2, 0, 1)},

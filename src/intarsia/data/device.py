@@ -138,9 +138,9 @@ def split_normalize(
 ) -> tuple[list[Mapping[str, Any]], DeviceNormalize | None]:
     """Take the normalisation out of a pipeline, if only formatting follows it: then the device can do it as well.
 
-    A transform normalises if its class has ``on_device``, which gives a :class:`DeviceNormalize` for its arguments or
-    None, and may name steps that take the place of others in ``before_device``; what may follow declares
-    ``keeps_pixels``. Padding with 0 may follow too, if its class declares
+    A transform normalises if its class has ``on_device``, which gives a :class:`DeviceNormalize` for its arguments (and
+    the nodes that follow, if it takes ``after``) or None, and may name steps that take the place of others in
+    ``before_device``; what may follow declares ``keeps_pixels``. Padding with 0 may follow too, if its class declares
     ``keeps_img_shape``: the sample then tells what is padding, and the device sets it to 0 after normalising.
 
     Args:
@@ -163,6 +163,8 @@ def split_normalize(
     if pads and not all('img_shape' in node.get('meta_keys', ('img_shape',)) for node, _ in after):
         return nodes, None
     kind, arguments = kinds[place], {key: value for key, value in nodes[place].items() if key != 'type'}
+    if 'after' in _arguments_of(kind.on_device):
+        arguments['after'] = nodes[place + 1 :]
     normalize = kind.on_device(**arguments) if arguments.keys() <= _arguments_of(kind.on_device) else None
     if normalize is None:
         return nodes, None
