@@ -14,12 +14,14 @@ from intarsia.api.tasks import find_task, ready
 from intarsia.config.file import ConfigFile
 from intarsia.config.pipelines import joined
 from intarsia.config.schema import to_run_config
-from intarsia.core.errors import ConfigError, Problem
+from intarsia.core.errors import ConfigError, DataError, Problem
 from intarsia.data.io.image import write_image
 from intarsia.data.samplers import RandomSampler, SequentialSampler
 from intarsia.data.seeding import SampleKey
 
 CELL_WIDTH, GAP = 240, 6
+FRAMES = 4
+"""Of a clip in its picture."""
 
 
 def browse(
@@ -68,14 +70,28 @@ def browse(
 
 
 def picture_of(sample: Mapping[str, Any]) -> np.ndarray:
-    """The image of a sample, before or after normalisation, as uint8 BGR ``(H, W, 3)``."""
-    image = sample['img'][0] if isinstance(sample['img'], list) else sample['img']
-    array = np.moveaxis(np.asarray(image), 0, -1)
+    """The image of a sample, or some frames of a clip, before or after normalisation, as uint8 BGR ``(H, W, 3)``.
+
+    Raises:
+        DataError: It has neither.
+    """
+    key = next((key for key in ('img', 'imgs') if key in sample), None)
+    if key is None:
+        raise DataError(f'a sample has nothing to draw: neither img nor imgs, only {", ".join(sample)}')
+    image = np.asarray(sample[key][0] if isinstance(sample[key], list) else sample[key])
+    array = np.moveaxis(image if key == 'img' else _frames_in_a_row(image), 0, -1)
     if array.dtype != np.uint8:
         array = _without_normalization(array, _normalization_of(sample))
     if array.shape[2] != 3:
         array = np.repeat(array[..., :1], 3, axis=2)
     return np.ascontiguousarray(array)
+
+
+def _frames_in_a_row(clip: np.ndarray) -> np.ndarray:
+    """Some frames of ``(M * T, C, H, W)`` or ``(M, C, T, H, W)`` beside each other, ``(C, H, W)``."""
+    frames_tchw = clip if clip.ndim == 4 else clip[0].swapaxes(0, 1)
+    chosen = np.linspace(0, len(frames_tchw) - 1, min(FRAMES, len(frames_tchw))).round().astype(int)
+    return np.concatenate(list(frames_tchw[chosen]), axis=2)
 
 
 def _normalization_of(sample: Mapping[str, Any]) -> Mapping[str, Any] | None:

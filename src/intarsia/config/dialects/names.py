@@ -24,6 +24,10 @@ OF_TORCH = {
 """Layers that have other names here."""
 
 
+WRAPPERS = {'torchvision': 'TorchVisionWrapper', 'pytorchvideo': 'PytorchVideoWrapper'}
+"""Packages whose transforms of clips are wrapped."""
+
+
 def bare(name: str) -> str:
     """``'mmcls.ResNet'`` and ``'mmpretrain.models.ResNet'`` are ``'ResNet'``; other packages' names stay."""
     package, dot, rest = name.partition('.')
@@ -33,12 +37,25 @@ def bare(name: str) -> str:
     return OF_TORCH.get(last, last) if package == 'torch' else last
 
 
-def with_bare_names(value: Any) -> Any:
-    """A config tree whose types are names of ours, and without what only says whose names they are."""
+def with_bare_names(value: Any, in_pipeline: bool = False) -> Any:
+    """A config tree whose types are names of ours, and without what only says whose names they are.
+
+    Args:
+        value: The tree; not changed.
+        in_pipeline: Whether its nodes are transforms.
+    """
     if isinstance(value, Mapping):
-        found = {key: with_bare_names(each) for key, each in value.items() if key != '_scope_'}
-        return found | {key: bare(found[key]) for key in NAMING if isinstance(found.get(key), str)}
-    return type(value)(map(with_bare_names, value)) if type(value) in (list, tuple) else value
+        found = {
+            key: with_bare_names(each, in_pipeline or key == 'pipeline')
+            for key, each in value.items()
+            if key != '_scope_'
+        }
+        found |= {key: bare(found[key]) for key in NAMING if isinstance(found.get(key), str)}
+        package, _, name = str(found.get('type')).partition('.')
+        return {**found, 'type': WRAPPERS[package], 'op': name} if in_pipeline and package in WRAPPERS else found
+    if type(value) in (list, tuple):
+        return type(value)(with_bare_names(each, in_pipeline) for each in value)
+    return value
 
 
 def modules_of(value: Any) -> set[str]:

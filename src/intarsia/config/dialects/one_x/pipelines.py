@@ -13,6 +13,9 @@ from intarsia.config.dialects.one_x.steps import Node, translate_step
 
 PACKS = ('PackInputs', 'PackSegInputs', 'PackPoseInputs', 'PackActionInputs')
 
+INPUTS = {'FormatGCNInput': 'keypoint', 'FormatAudioShape': 'audios'}
+"""Steps of action pipelines that tell what the network is given, where it is not frames."""
+
 LOADED_BY_THE_DATA_SET = ('LoadAnnotations', 'GenerateTarget')
 """Steps that evaluation does not need: metrics take their truth from the data set."""
 
@@ -38,7 +41,7 @@ def translate_pipeline(
         else:
             steps = translate_step(node, task)
             if kind == 'FormatShape':
-                steps = _normalize('Normalize', preprocessor, {}) + steps
+                steps = _formatted(steps[0], preprocessor, pipeline)
         found += [(step, i) for step in steps]
     return found
 
@@ -52,6 +55,17 @@ def _packed(kind: str, steps: Sequence[Node], preprocessor: Mapping[str, Any], i
     if kind == 'PackPoseInputs':
         return _pose(preprocessor, is_training)
     return _action(steps, is_training)
+
+
+def _formatted(step: Node, preprocessor: Mapping[str, Any], pipeline: Sequence[Any]) -> list[Node]:
+    """The step that formats clips, with the normalization before it."""
+    flow = preprocessor.get('mean') is not None and len(preprocessor['mean']) % 3 > 0
+    if flow:  # one mean for each channel of all frames of a clip, which are x and y in turns
+        preprocessor = {**preprocessor, 'mean': preprocessor['mean'][:2], 'std': preprocessor['std'][:2]}
+        step = {**step, 'input_format': 'NCHW_Flow'} if step.get('input_format') == 'NCHW' else step
+    draws_maps = any(isinstance(node, Mapping) and node.get('type') == 'GeneratePoseTarget' for node in pipeline)
+    swap = {} if flow or not preprocessor.get('to_rgb') else {'to_bgr': True}
+    return [step] if draws_maps else [*_normalize('Normalize', preprocessor, swap), step]
 
 
 def _normalize(kind: str, preprocessor: Mapping[str, Any], more: Mapping[str, Any]) -> list[Node]:
@@ -94,6 +108,7 @@ def _pose(preprocessor: Mapping[str, Any], is_training: bool) -> list[Node]:
 
 
 def _action(steps: Sequence[Node], is_training: bool) -> list[Node]:
-    inputs = 'keypoint' if any(step.get('type') == 'FormatGCNInput' for step in steps) else 'imgs'
+    kinds = {step.get('type') for step in steps}
+    inputs = next((key for kind, key in INPUTS.items() if kind in kinds), 'imgs')
     keys = [inputs, 'label'] if is_training else [inputs]
     return [{'type': 'Collect', 'keys': keys, 'meta_keys': []}, {'type': 'ToTensor', 'keys': keys}]
