@@ -26,6 +26,7 @@ CHILD_REGISTRIES: dict[str, Registry] = {
     'dataset': registries.DATASETS,
     'datasets': registries.DATASETS,
     'augments': registries.BATCH_AUGMENTS,
+    'blending': registries.BATCH_AUGMENTS,
     'sampler': registries.SAMPLERS,
     'codec': registries.CODECS,
     'encoder': registries.CODECS,
@@ -35,7 +36,7 @@ CHILD_REGISTRIES: dict[str, Registry] = {
 CHILDREN_OF_MODELS: dict[str, Registry] = {**CHILD_REGISTRIES, 'sampler': registries.PIXEL_SAMPLERS}
 """The same within a model."""
 
-NOT_NODES = frozenset({'on_trace_ready', 'dataset_info', 'metainfo'})
+NOT_NODES = frozenset({'on_trace_ready', 'dataset_info', 'metainfo', 'slow_pathway', 'fast_pathway'})
 """Arguments in which ``type`` names no component."""
 
 CARRIED: dict[str, frozenset[str]] = {
