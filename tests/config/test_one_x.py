@@ -227,3 +227,12 @@ def test_the_command_line_shows_both_forms(segmentation, capsys):
     assert 'optim_wrapper' not in shown
     assert main(['config', 'show', str(segmentation), '--raw']) == 0
     assert 'optim_wrapper' in capsys.readouterr().out
+
+
+def test_a_migrated_file_is_the_same_run(segmentation, tmp_path, capsys):
+    out = tmp_path / 'house.py'
+    assert main(['config', 'migrate', str(segmentation), '--out', str(out)]) == 0
+    assert 'optim_wrapper' not in out.read_text()
+    assert house_form(load_config(out)).values == house_form(load_config(segmentation)).values
+    assert main(['config', 'migrate', str(segmentation), '--out', str(out)]) == 1
+    assert 'is not overwritten' in capsys.readouterr().err

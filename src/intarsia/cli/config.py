@@ -1,10 +1,12 @@
-"""``intarsia config show FILE`` and ``intarsia config check FILE``."""
+"""``intarsia config show FILE``, ``check FILE`` and ``migrate FILE``."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intarsia.cli.options import add_config, add_flags, read_config
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of both commands."""
+    """The arguments of the commands."""
     actions = parser.add_subparsers(dest='action', metavar='ACTION', required=True)
     show = actions.add_parser('show', help='print the merged config', description='Print the merged config.')
     add_config(show)
@@ -28,11 +30,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument('--no-files', action='store_true', help='do not look whether files exist')
     check.add_argument('--build', action='store_true', help='also build the model, without memory, and run it once')
     add_flags(check, '--cfg-options', '--json')
+    text = 'Write a config of any generation, with all that it inherits, as one file in the words of the house.'
+    migrate = actions.add_parser('migrate', help='write it as one file in the words of the house', description=text)
+    add_config(migrate)
+    migrate.add_argument('--out', metavar='FILE', help='where to (default: to the terminal)')
+    add_flags(migrate, '--cfg-options')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show or check."""
-    return _show(args) if args.action == 'show' else _check(args)
+    """Show, check or migrate."""
+    return {'show': _show, 'check': _check, 'migrate': _migrate}[args.action](args)
+
+
+def _migrate(args: argparse.Namespace) -> int:
+    source = dump_python(read_config(args).values)
+    if args.out is None:
+        print(source, end='')
+        return 0
+    file = Path(args.out)
+    if file.exists():
+        print(f'error: {file} exists already; it is not overwritten', file=sys.stderr)
+        return 1
+    file.write_text(source, encoding='utf-8')
+    return 0
 
 
 def _show(args: argparse.Namespace) -> int:

@@ -127,30 +127,35 @@ class ResNet3d(Backbone):
         numbers = {'stage_blocks': self.stage_blocks, 'spatial_strides': spatial_strides, 'dilations': dilations,
                    'temporal_strides': temporal_strides}  # fmt: skip
         self._check(num_stages, numbers)
-        kernel = tuple(conv1_kernel)
-        self.conv1 = self.options.conv(
-            in_channels,
-            base_channels,
-            kernel,
-            stride=(conv1_stride_t, conv1_stride_s, conv1_stride_s),
-            padding=tuple((k - 1) // 2 for k in kernel),
-        )
-        self.maxpool = nn.MaxPool3d((1, 3, 3), (pool1_stride_t, pool1_stride_s, pool1_stride_s), (0, 1, 1))
+        self._make_stem(in_channels, tuple(conv1_kernel), (conv1_stride_t, conv1_stride_s),
+                        (pool1_stride_t, pool1_stride_s))  # fmt: skip
+        stem_stride = conv1_stride_s * (pool1_stride_s if with_pool1 else 1)
+        spans = (spatial_strides, temporal_strides, dilations, _for_each(inflate, num_stages))
+        self._make_stages(list(zip(*spans, _for_each(non_local, num_stages), strict=True)), stem_stride)
+
+    def _make_stem(
+        self, in_channels: int, kernel: tuple[int, ...], conv_ts: tuple[int, int], pool_ts: tuple[int, int]
+    ) -> None:
+        """Make ``conv1`` and the poolings; strides are those of time and of space."""
+        padding = tuple((k - 1) // 2 for k in kernel)
+        stride = (conv_ts[0], conv_ts[1], conv_ts[1])
+        self.conv1 = self.options.conv(in_channels, self.base_channels, kernel, stride=stride, padding=padding)
+        self.maxpool = nn.MaxPool3d((1, 3, 3), (pool_ts[0], pool_ts[1], pool_ts[1]), (0, 1, 1))
         self.pool2 = nn.MaxPool3d((2, 1, 1), (2, 1, 1))
-        inflates, gathers = _for_each(inflate, num_stages), _for_each(non_local, num_stages)
-        self.res_layers, channels, strides = [], base_channels, []
-        stride = conv1_stride_s * (pool1_stride_s if with_pool1 else 1)
-        for i, num_blocks in enumerate(self.stage_blocks):
-            layer = make_res_layer3d(
-                self.block, num_blocks, channels + self.lateral_channels(channels), base_channels * 2**i, self.options,
-                spatial_strides[i], temporal_strides[i], dilations[i], inflates[i], gathers[i],
-            )  # fmt: skip
+
+    def _make_stages(self, numbers: Sequence[Any], stride: int) -> None:
+        """Make ``layer1`` ... and declare the outputs; each stage has its strides, dilation, inflation, non-locals."""
+        self.res_layers: list[str] = []
+        channels, strides = self.base_channels, []
+        for i, (num_blocks, own) in enumerate(zip(self.stage_blocks, numbers, strict=True)):
+            width, in_channels = self.base_channels * 2**i, channels + self.lateral_channels(channels)
+            layer = make_res_layer3d(self.block, num_blocks, in_channels, width, self.options, *own)
             self.res_layers.append(f'layer{i + 1}')
             self.add_module(self.res_layers[-1], layer)
-            channels, stride = base_channels * 2**i * self.block.expansion, stride * spatial_strides[i]
+            channels, stride = width * self.block.expansion, stride * own[0]
             strides.append(stride)
         self.feat_dim = channels
-        self.out_channels = tuple(base_channels * 2**i * self.block.expansion for i in self.out_indices)
+        self.out_channels = tuple(self.base_channels * 2**i * self.block.expansion for i in self.out_indices)
         self.strides = tuple(strides[i] for i in self.out_indices)
 
     def lateral_channels(self, channels: int) -> int:

@@ -16,20 +16,37 @@ class AudioFeatureDataset(ClipDataset):
     ``frames`` is how many frames the video has; ``LoadAudioFeature`` reads the file.
 
     Args:
-        ann_file: See :class:`ClipDataset`.
+        ann_file: See :class:`~intarsia.tasks.action.datasets.clip_dataset.ClipDataset`, like all that are not explained
+            here.
         pipeline: Transform nodes or callables.
         suffix: Added to paths that end otherwise.
-        kwargs: The other arguments of :class:`ClipDataset`, but ``modality``.
     """
 
     PATH: ClassVar[str] = 'audio_path'
     NUMBERS = ('total_frames',)
 
     def __init__(
-        self, ann_file: str, pipeline: Sequence[Mapping[str, Any]] = (), suffix: str = '.npy', **kwargs: Any
+        self,
+        ann_file: str,
+        pipeline: Sequence[Mapping[str, Any]] = (),
+        suffix: str = '.npy',
+        data_prefix: str | None = None,
+        test_mode: bool = False,
+        multi_class: bool = False,
+        num_classes: int | None = None,
+        start_index: int = 1,
+        modality: str = 'Audio',
+        sample_by_class: bool = False,
+        power: float = 0.0,
+        dynamic_length: bool = False,
+        classes: str | Sequence[str] | None = None,
+        delimiter: str | None = None,
     ) -> None:
         self.suffix = suffix
-        super().__init__(ann_file, pipeline, **{'modality': 'Audio', **kwargs})
+        super().__init__(
+            ann_file, pipeline, data_prefix, test_mode, multi_class, num_classes, start_index, modality,
+            sample_by_class, power, dynamic_length, classes, delimiter,
+        )  # fmt: skip
 
     def load_annotations(self) -> list[dict[str, Any]]:
         """Read the list.
