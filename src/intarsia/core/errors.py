@@ -27,6 +27,10 @@ class DataError(IntarsiaError):
     """Data on disk that is missing, broken or contradicts the config."""
 
 
+class BrokenFileError(DataError):
+    """A file of one sample that is missing or cannot be decoded; training replaces the sample and goes on."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One mistake in a config.

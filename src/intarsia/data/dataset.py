@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from intarsia.core.errors import DataError
+from intarsia.core.errors import BrokenFileError, DataError
+from intarsia.data.broken_files import BrokenFiles
 from intarsia.data.seeding import SampleKey
 from intarsia.data.transforms.transform import Compose, Results
 
@@ -62,9 +63,12 @@ class BaseDataset(torch.utils.data.Dataset[Results]):
     A subclass implements :meth:`load_annotations`, and :meth:`prepare` if a sample's starting dict is more than
     its annotation. What the pipeline gives is completed with ``sample_idx``, the sample's index.
 
+    Where the pipeline drops a sample of training, or a file of it is broken (:class:`BrokenFileError`), another one
+    takes its place: which, depends on nothing but the seed, the epoch and the position. In testing both are errors.
+
     Args:
         pipeline: Transform config nodes, or callables.
-        test_mode: For validation and testing: a sample that the pipeline drops is an error, not redrawn.
+        test_mode: For validation and testing: no sample is replaced.
         task: Task whose transforms the pipeline's bare names mean.
     """
 
@@ -80,6 +84,7 @@ class BaseDataset(torch.utils.data.Dataset[Results]):
         rows = self.load_annotations()
         self.index_annotations(rows)
         self.annotations: Sequence[dict[str, Any]] = AnnotationTable(rows)
+        self.broken_files = BrokenFiles(len(rows))
 
     def load_annotations(self) -> list[dict[str, Any]]:
         """One dict a sample, in a fixed order."""
@@ -92,6 +97,10 @@ class BaseDataset(torch.utils.data.Dataset[Results]):
         """The dict the pipeline starts from."""
         return dict(self.annotations[index])
 
+    def draw(self, index: int, rng: np.random.Generator) -> Results:
+        """As :meth:`prepare`; a data set of whose samples a part is drawn overrides this."""
+        return self.prepare(index)
+
     def __len__(self) -> int:
         return len(self.annotations)
 
@@ -101,17 +110,29 @@ class BaseDataset(torch.utils.data.Dataset[Results]):
         rng = key.generator()
         index = key.index
         for _ in range(MAX_REDRAWS):
-            results = self._run_pipeline(index, rng)
+            results = self._whole_sample(index, rng)
             if results is not None:
                 return results
             if self.test_mode:
                 raise DataError(f'the pipeline dropped test sample {index}: {self.describe(index)}')
             index = int(rng.integers(len(self)))
-        raise DataError(f'the pipeline dropped {MAX_REDRAWS} samples in a row, the last one is number {index}')
+        count = len(self.broken_files)
+        broken = f'; {count} samples cannot be read, look at the warnings' if count else ''
+        raise DataError(f'{MAX_REDRAWS} samples in a row were dropped, the last is number {index}{broken}')
+
+    def _whole_sample(self, index: int, rng: np.random.Generator) -> Results | None:
+        """What the pipeline gives; None in training if a file is broken."""
+        try:
+            return self._run_pipeline(index, rng)
+        except BrokenFileError as error:
+            if self.test_mode:
+                raise
+            self.broken_files.add(index, error)
+            return None
 
     def _run_pipeline(self, index: int, rng: np.random.Generator) -> Results | None:
         try:
-            results = self.pipeline(self.prepare(index), rng)
+            results = self.pipeline(self.draw(index, rng), rng)
             return results if results is None else {**results, 'sample_idx': index}
         except Exception as error:
             error.add_note(f'in sample {index} of {type(self).__name__}: {self.describe(index)}')

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
+from intarsia.data.broken_files import say_count
 from intarsia.data.collate import collate
 from intarsia.data.samplers import Sampler
 from intarsia.data.seeding import SampleKey
@@ -125,10 +127,13 @@ class Loader:
         return self._keys.num_batches()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The batches, prepared."""
-        if self.prepare is None:
-            return iter(self._loader)
-        return map(self.prepare, self._loader)
+        """The batches, prepared; after the last one the log says how many samples could not be read."""
+        batches = iter(self._loader) if self.prepare is None else map(self.prepare, self._loader)
+        return itertools.chain(batches, self._at_end())
+
+    def _at_end(self) -> Iterator[dict[str, Any]]:
+        say_count(self.dataset)
+        yield from ()
 
 
 def _init_worker(worker: int) -> None:

@@ -134,6 +134,8 @@ POSE: dict[str, Callable[[Mapping[str, Any]], list[Node]]] = {
 
 ACTION: dict[str, Callable[[Mapping[str, Any]], list[Node]]] = {
     'RawFrameDecode': Renamed(drop=frozenset({'path_mapping'})),
+    'SampleFrames': Renamed(defaults={'rules': '1.x'}),
+    'UntrimmedSampleFrames': Renamed(defaults={'clip_interval': 16}),
 }
 
 STEPS = {'classification': CLASSIFICATION, 'segmentation': SEGMENTATION, 'pose': POSE, 'action': ACTION}
