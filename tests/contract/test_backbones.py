@@ -44,6 +44,9 @@ TINY_LITE_HRNET = {
         with_fuse=(True, True), reduce_ratios=(4, 4), num_channels=((8, 16), (8, 16, 32)),
     ),
 }  # fmt: skip
+TINY_MOBILEONE = {
+    'num_blocks': [1, 2, 1, 1], 'width_factor': [0.25] * 4, 'num_conv_branches': [2] * 4, 'num_se_blocks': [0, 1, 0, 0],
+}  # fmt: skip
 TINY_CSPNEXT = [[8, 8, 1, True, False], [8, 16, 1, False, True]]
 TINY_BISENET = {
     'backbone_cfg': dict(type='ResNet', depth=18, stem_channels=8, base_channels=8),
@@ -96,7 +99,24 @@ PRESETS = {
     'PyramidVisionTransformer': {'embed_dims': 8, 'num_layers': (1, 1, 2, 1), 'pretrain_img_size': 64},
     'PyramidVisionTransformerV2': {'embed_dims': 8, 'num_layers': (1, 1, 2, 1)},
     'ResNetAudio': {'depth': 50, 'in_channels': 3, 'base_channels': 8},
+    'ResNetTSM': {'depth': 50, 'num_segments': 2, 'base_channels': 8, **ALL_STAGES},
+    'ResNetTIN': {'depth': 18, 'num_segments': 2, 'base_channels': 8, 'shift_div': 2},
+    'TANet': {'depth': 50, 'num_segments': 4, 'base_channels': 8},
+    'MobileNetV2TSM': {'num_segments': 2, 'widen_factor': 0.25},
+    'MobileOne': {'arch': TINY_MOBILEONE, **ALL_STAGES},
+    'MobileOneTSM': {'arch': TINY_MOBILEONE, 'num_segments': 2},
+    'C3D': {'out_dim': 512 * 2 * 2},
+    'ResNet3d': {'depth': 18, 'base_channels': 8, **ALL_STAGES},
+    'ResNet3dCSN': {'depth': 50, 'base_channels': 8},
+    'ResNet3dSlowOnly': {'depth': 18, 'base_channels': 8},
+    'ResNet2Plus1d': {'depth': 18, 'base_channels': 8},
+    'SwinTransformer3D': {'arch': TINY_SWIN, 'window_size': (2, 2, 2), **ALL_STAGES},
 }
+NEEDED = {'TANet': {'num_segments': 8}}
+"""Arguments without defaults."""
+CLIPS = ('ResNet3d', 'ResNet3dCSN', 'ResNet3dSlowOnly', 'ResNet3dSlowFast', 'ResNet2Plus1d', 'SwinTransformer3D')
+INPUTS = {'TANet': (8, 3, 64, 64), 'C3D': (1, 3, 16, 32, 32), **dict.fromkeys(CLIPS, (1, 3, 16, 64, 64))}
+"""Shapes of inputs that are not two images."""
 OWN_SIZES = {'AlexNet', 'MSPN', 'RSN'}
 """AlexNet's pooling cuts borders off; the others give maps of several strides per output."""
 BUILTIN = [name for name in BACKBONES.names() if BACKBONES.entry(name)]
@@ -130,9 +150,10 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope='module')
-def images():
-    return torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+@pytest.fixture
+def images(request):
+    name = getattr(request.node, 'callspec', None) and request.node.callspec.params.get('name')
+    return torch.randn(INPUTS.get(name, (2, 3, SIZE, SIZE)), generator=torch.Generator().manual_seed(1))
 
 
 @every_backbone
@@ -146,7 +167,7 @@ def test_outputs_are_as_declared(name, images):
     assert torch.equal(images, kept)
     for each, channels, stride in zip(out, model.out_channels, model.strides, strict=True):
         for tensor in tensors([each]):
-            assert tensor.shape[:2] == (2, channels)
+            assert tensor.shape[:2] == (len(images), channels)
             if tensor.dim() == 4 and name not in OWN_SIZES:
                 assert tensor.shape[2:] == (math.ceil(SIZE / stride),) * 2
         assert stride > 0 or tensors([each])[0].dim() == 2
@@ -350,7 +371,7 @@ DECLARED = [
 
 @pytest.mark.parametrize(('name', 'argument', 'value'), DECLARED)
 def test_declared_channels_are_those_of_the_built_network(name, argument, value):
-    node = {'type': name, argument: value}
+    node = {'type': name, argument: value, **NEEDED.get(name, {})}
     try:
         with torch.device('meta'):
             built = BACKBONES.build(node)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from intarsia.core.registries import MODELS
+from intarsia.tasks.action.heads.trn_head import RelationModuleMultiScale
 from intarsia.tasks.segmentation.decode_head import BaseCascadeDecodeHead
 from intarsia.tasks.segmentation.heads.point_head import PointHead
 from tests.golden.fill import deviation, fill, generator, key_hash, make_input, state_hash, tuples
@@ -125,16 +126,63 @@ def _find_joints(model: Any, img_nchw: Tensor) -> dict[str, Tensor]:
     return outputs
 
 
+def _recognize_frames(model: Any, clip_ntchw: Tensor) -> dict[str, Tensor]:
+    """The features of all frames, those that a neck makes of whole clips, and the scores of the clips."""
+    num_segs = clip_ntchw.shape[1]
+    if isinstance(getattr(model.cls_head, 'consensus', None), RelationModuleMultiScale):
+        old = np.random.RandomState(0)
+        model.cls_head.consensus.draw = lambda num, _: old.choice(num, min(num, 3), replace=False).tolist()
+    feats = model.backbone(clip_ntchw.flatten(0, 1))
+    feats = feats[0] if isinstance(feats, tuple) and len(feats) == 1 else feats
+    outputs = flatten('extract_feat', feats) | flatten('backbone', feats)
+    if model.neck is not None:
+        stages = [each.unflatten(0, (-1, num_segs)).transpose(1, 2).contiguous() for each in feats]
+        feats, num_segs = model.neck(stages), 1
+        outputs |= flatten('neck', feats)
+        feats = feats.squeeze(2)
+    return outputs | flatten('cls_head', model.cls_head(feats, num_segs) if model.cls_head is not None else {})
+
+
+def _recognize_clips(model: Any, clip_nvcthw: Tensor) -> dict[str, Tensor]:
+    """The features of all clips and their scores."""
+    feats = model.backbone(clip_nvcthw.flatten(0, 1))
+    outputs = flatten('backbone', feats)
+    if len(feats) == 1:
+        outputs |= flatten('backbone', feats[0])
+    if model.neck is not None:
+        feats = model.neck(feats)
+        outputs |= flatten('neck', feats)
+    return outputs | flatten('cls_head', model.cls_head(feats) if model.cls_head is not None else {})
+
+
+def _recognize_skeletons(model: Any, skeleton_nctvm: Tensor) -> dict[str, Tensor]:
+    """The features of all people and the scores of the samples."""
+    feats = model.backbone(skeleton_nctvm)
+    return {'backbone': feats[0], **flatten('cls_head', model.cls_head(feats))}
+
+
 def _localize(model: Any, feat_bct: Tensor) -> dict[str, Tensor]:
     """What a localizer says of positions and segments."""
     return flatten('_forward', model(feat_bct))
+
+
+def _classify_proposals(model: Any, frames_npschw: Tensor) -> dict[str, Tensor]:
+    """The features of frames and the scores of proposals."""
+    scale_n2 = make_input('input.scale_factor', (1, 2, 2)).abs()[0] + 0.5
+    feats = model.backbone(frames_npschw.flatten(0, 2))
+    feat = feats[-1] if isinstance(feats, tuple) else feats
+    pooled = model.pool(feat)
+    return {'backbone': feat, 'pool': pooled, **flatten('cls_head', model.cls_head(pooled.flatten(1), scale_n2))}
 
 
 CALLS: dict[str, Callable[[Any, Tensor], dict[str, Tensor]]] = {
     'ImageClassifier': _classify, 'EncoderDecoder': _segment, 'CascadeEncoderDecoder': _segment,
     'TopDown': _find_joints, 'TopdownPoseEstimator': _find_joints, 'AssociativeEmbedding': _find_joints,
     'BottomupPoseEstimator': _find_joints,
-    'TEM': _localize, 'BMN': _localize,
+    'Recognizer2D': _recognize_frames, 'Recognizer3D': _recognize_clips, 'RecognizerGCN': _recognize_clips,
+    'SkeletonGCN': _recognize_skeletons,
+    'TEM': _localize, 'BMN': _localize, 'PEM': _localize, 'SSN': _classify_proposals,
+    'AudioRecognizer': _recognize_clips, 'RecognizerAudio': _recognize_clips,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from intarsia.core.registries import LOSSES, MODELS
 from intarsia.models.task_model import parse_losses
-from tests.golden import losses_localization, losses_pose, losses_pose_models
+from tests.golden import losses_action, losses_localization, losses_pose, losses_pose_models
 from tests.golden.fill import fill, make_input, tuples
 from tests.golden.models import bind, missing_components, task_of
 from tests.golden.outcome import Outcome
@@ -80,6 +80,8 @@ def _model_deviation(model: Any, record: Mapping[str, Any], task: str | None) ->
     batch = {'img': make_input('input', record['input']['shape'])}
     if task == 'pose':
         batch = losses_pose_models.batch_of(record, model)
+    elif record['kind'] in losses_action.KINDS:
+        batch = losses_action.batch_of(record)
     elif task == 'segmentation':
         num, _, rows, columns = batch['img'].shape
         batch['gt_semantic_seg'] = _mask(num, rows, columns, model.num_classes)[:, None]

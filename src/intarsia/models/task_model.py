@@ -100,7 +100,7 @@ class TaskModel(BaseModule):
                 results: list[Any] = []
                 for start in range(0, len(inputs), batch_size):
                     for batch in self._load(inputs[start : start + batch_size]):
-                        results.extend(self.predict(batch[self.input_key], batch['img_metas']))
+                        results.extend(self.test_step(batch))
                 return results
         finally:
             self.train(was_training)
@@ -110,21 +110,30 @@ class TaskModel(BaseModule):
 
         Neighbours whose sizes differ after the pipeline come in batches of their own.
         """
-        pipeline = self.test_pipeline
-        if pipeline is None:
+        samples = []
+        for image in images:
+            sample = self.read(image)
+            samples.append({self.input_key: sample[self.input_key], 'img_metas': sample.get('img_metas', {})})
+        to_device = ToDevice(self._device())
+        return [to_device(collate(list(group))) for _, group in itertools.groupby(samples, key=self._shapes)]
+
+    def read(self, image: Image) -> Mapping[str, Any]:
+        """What the test pipeline makes of an image.
+
+        Raises:
+            RuntimeError: There is no pipeline.
+            ValueError: It dropped the image.
+        """
+        if self.test_pipeline is None:
             raise RuntimeError(
                 f'this {type(self).__name__} has no test_pipeline, so it cannot read images. '
                 'intarsia.load(config, checkpoint) gives a model that has one; or set model.test_pipeline, '
                 "a callable that turns {'img': array} into {'img': tensor (C, H, W)}; or pass a tensor."
             )
-        samples = []
-        for image in images:
-            sample = pipeline(self.describe(image))
-            if sample is None:
-                raise ValueError(f'the test_pipeline dropped the image {_name(image)}')
-            samples.append({self.input_key: sample[self.input_key], 'img_metas': sample.get('img_metas', {})})
-        to_device = ToDevice(self._device())
-        return [to_device(collate(list(group))) for _, group in itertools.groupby(samples, key=self._shapes)]
+        sample = self.test_pipeline(self.describe(image))
+        if sample is None:
+            raise ValueError(f'the test_pipeline dropped the image {_name(image)}')
+        return sample
 
     def _shapes(self, sample: Mapping[str, Any]) -> list[Any]:
         inputs = sample[self.input_key]

@@ -104,7 +104,6 @@ class BNInception(Backbone):
     Args:
         pretrained: Weights to start from.
         in_channels: Channels of a frame.
-        frozen_stages: Of no effect.
         conv_cfg: Config of the convolutions.
         norm_cfg: Config of the normalizations.
         act_cfg: Config of the activations.
@@ -123,7 +122,6 @@ class BNInception(Backbone):
         self,
         pretrained: str | None = None,
         in_channels: int = 3,
-        frozen_stages: int = -1,
         conv_cfg: Mapping[str, Any] | None = None,
         norm_cfg: Mapping[str, Any] = dict(type='BN', requires_grad=True),
         act_cfg: Mapping[str, Any] = dict(type='ReLU'),
@@ -132,8 +130,7 @@ class BNInception(Backbone):
         init_cfg: InitCfg = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.pretrained, self.frozen_stages = pretrained, frozen_stages
-        self.norm_eval, self.partial_bn = norm_eval, partial_bn
+        self.pretrained, self.norm_eval, self.partial_bn = pretrained, norm_eval, partial_bn
         cfgs: dict[str, Any] = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         self.conv1 = ConvModule(in_channels, 64, 7, stride=2, padding=3, **cfgs)
         self.conv2 = nn.Sequential(ConvModule(64, 64, 1, **cfgs), ConvModule(64, 192, 3, padding=1, **cfgs))

@@ -15,6 +15,22 @@ from intarsia.nn.conv_module import ConvModule
 
 Names = tuple[str, str]
 
+WRAPPERS = ('net', 'net2', 'block')
+"""Under these names modules that exchange something over time hold the layers of a network of images."""
+
+
+def plain_name(name: str) -> str:
+    """What a module, or a state key, is called in a network without :data:`WRAPPERS`."""
+    return '.'.join(part for part in name.split('.') if part not in WRAPPERS)
+
+
+def accept_plain_keys(module: nn.Module, state: dict[str, Tensor], prefix: str, *args: object) -> None:
+    """A hook before ``load_state_dict``: weights of the network without :data:`WRAPPERS` fit as well."""
+    for key in module.state_dict():
+        plain = plain_name(key)
+        if prefix + key not in state and prefix + plain in state:
+            state[prefix + key] = state.pop(prefix + plain)
+
 
 def image_names(name: str) -> Names:
     """What the convolution and the norm of a module of a residual network of clips are called in one of images."""
@@ -40,8 +56,9 @@ def inflate_weights(model: nn.Module, state_2d: Mapping[str, Tensor], skip: str 
     for name, module in model.named_modules():
         if not isinstance(module, ConvModule) or (skip is not None and skip in name):
             continue
-        conv_name, norm_name = image_names(name)
-        targets = [(f'{conv_name}.{key}', value) for key, value in module.conv.state_dict(keep_vars=True).items()]
+        conv_name, norm_name = image_names(plain_name(name))
+        conv = getattr(module.conv, 'wrapped', module.conv)
+        targets = [(f'{conv_name}.{key}', value) for key, value in conv.state_dict(keep_vars=True).items()]
         if module.norm is not None:
             targets += [(f'{norm_name}.{key}', value) for key, value in module.norm.state_dict(keep_vars=True).items()]
         for key, target in targets:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from torch import nn
 
 from intarsia.core.registries import BACKBONES
-from intarsia.nn.module import InitCfg
-from intarsia.tasks.action.backbones.resnet import BN, CONV, RELU, ResNet
+from intarsia.tasks.action.backbones.inflate import accept_plain_keys
+from intarsia.tasks.action.backbones.resnet import ResNet
 from intarsia.tasks.action.backbones.temporal_shift import NonLocalWrapper, TemporalPool, TemporalShift
 
 DEEP_STAGE = 23
@@ -25,7 +25,7 @@ class ResNetTSM(ResNet):
     State keys: those of the network without shifts, with ``net`` before the name of what is shifted.
 
     Args:
-        depth: As there, like all that are not explained here.
+        depth: 18, 34, 50, 101 or 152.
         num_segments: Frames of a clip.
         is_shift: Whether there are shifts at all.
         non_local: Which blocks of which stages a non-local block follows: 1 or 0 for each.
@@ -33,6 +33,8 @@ class ResNetTSM(ResNet):
         shift_div: One over the share of the channels that move in each direction.
         shift_place: ``'blockres'`` shifts within the residual, ``'block'`` the input of whole blocks.
         temporal_pool: Whether the second stage and those after it see half as many frames.
+        pretrained2d: Whether ``pretrained`` names its layers as ``torchvision`` does, and ``torchvision_pretrain`` too.
+        **kwargs: Arguments of the network without shifts.
 
     Raises:
         ValueError: ``shift_place`` is none of the two, or there are too few frames.
@@ -48,35 +50,19 @@ class ResNetTSM(ResNet):
         shift_div: int = 8,
         shift_place: Literal['block', 'blockres'] = 'blockres',
         temporal_pool: bool = False,
-        pretrained: str | None = None,
-        torchvision_pretrain: bool = True,
-        in_channels: int = 3,
-        num_stages: int = 4,
-        out_indices: Sequence[int] = (3,),
-        strides: Sequence[int] = (1, 2, 2, 2),
-        dilations: Sequence[int] = (1, 1, 1, 1),
-        style: Literal['pytorch', 'caffe'] = 'pytorch',
-        frozen_stages: int = -1,
-        conv_cfg: Mapping[str, Any] | None = CONV,
-        norm_cfg: Mapping[str, Any] = BN,
-        act_cfg: Mapping[str, Any] = RELU,
-        norm_eval: bool = False,
-        partial_bn: bool = False,
-        with_cp: bool = False,
-        base_channels: int = 64,
-        init_cfg: InitCfg = None,
+        pretrained2d: bool = True,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            depth, pretrained, torchvision_pretrain, in_channels, num_stages, out_indices, strides, dilations, style,
-            frozen_stages, conv_cfg, norm_cfg, act_cfg, norm_eval, partial_bn, with_cp, base_channels, init_cfg,
-        )  # fmt: skip
+        super().__init__(depth, **kwargs)
         if shift_place not in ('block', 'blockres'):
             raise ValueError(f"ResNetTSM: shift_place is 'block' or 'blockres', not {shift_place!r}")
+        self.torchvision_pretrain = self.torchvision_pretrain and pretrained2d
         self.num_segments, self.shift_div = num_segments, shift_div
-        frames = [num_segments, *[num_segments // 2 if temporal_pool else num_segments] * (num_stages - 1)]
+        self.register_load_state_dict_pre_hook(accept_plain_keys)
+        frames = [num_segments, *[num_segments // 2 if temporal_pool else num_segments] * (len(self.res_layers) - 1)]
         if min(frames) < 1:
             raise ValueError(f'ResNetTSM: with temporal_pool a clip needs two frames, not num_segments={num_segments}')
-        gathers: list[Any] = [non_local] * num_stages if isinstance(non_local, int) else list(non_local)
+        gathers: list[Any] = [non_local] * len(self.res_layers) if isinstance(non_local, int) else list(non_local)
         for i, name in enumerate(self.res_layers):
             stage = getattr(self, name)
             if is_shift:

@@ -46,6 +46,11 @@ class TemporalShift(nn.Module):
         super().__init__()
         self.net, self.num_segments, self.shift_div = net, num_segments, shift_div
 
+    @property
+    def wrapped(self) -> nn.Module:
+        """The layer."""
+        return self.net
+
     def forward(self, x: Tensor) -> Tensor:
         """``(X * T, C, H, W)`` in, what the layer gives out."""
         return self.net(shift(x, self.num_segments, self.shift_div))

@@ -30,7 +30,7 @@ from intarsia.tasks.action.localizers.localizer import (
     position_classes,
     position_overlap,
 )
-from intarsia.tasks.action.localizers.proposals import PostProcess, likely_boundaries, mean_class_scores
+from intarsia.tasks.action.localizers.proposals import PostProcess, likely_boundaries, mean_class_scores, with_classes
 
 BOUNDARY_WIDTH = 3.0
 """Positions that a true begin or end is wide."""
@@ -43,8 +43,8 @@ class BMN(Localizer):
     "BMN: Boundary-Matching Network for Temporal Action Proposal Generation" (Lin et al., 2019, arXiv:1907.09702).
 
     Its segments have no classes. Where a stream has one class, it comes from a classifier of whole streams; where it
-    has several, ``num_classes`` adds a branch that classifies the positions: a segment is of the class with the
-    greatest mean probability over its positions, by which its score is multiplied.
+    has several, ``num_classes`` adds a branch that classifies the positions: a segment is of the two classes with the
+    greatest mean probabilities over its positions, by which the root of its score is multiplied.
 
     Args:
         temporal_dim: T, positions of a stream.
@@ -94,6 +94,7 @@ class BMN(Localizer):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        self.input_size = feat_dim, temporal_dim
         if feat_dim % groups or hidden_dim_1d % groups:
             raise ValueError(
                 f'BMN: feat_dim={feat_dim} and hidden_dim_1d={hidden_dim_1d} must be multiples of {groups}'
@@ -152,9 +153,9 @@ class BMN(Localizer):
             the background first.
 
         Raises:
-            ValueError: There is another number of positions.
+            DataError: There are other channels, or another number of positions.
         """
-        self.check_length(inputs, self.tscale)
+        self.check_input(inputs)
         base_bct = self.x_1d_b(inputs)
         start_bt, end_bt = self.x_1d_s(base_bct).squeeze(1), self.x_1d_e(base_bct).squeeze(1)
         weight_ocn, bias_o11 = self.x_3d_p[0].weight.flatten(2), self.x_3d_p[0].bias[:, None, None]
@@ -213,7 +214,7 @@ class BMN(Localizer):
 
     def results_of(self, inputs: Tensor, metas: Sequence[Mapping[str, Any]] | None = None) -> list[LocalizationResult]:
         """One result per stream; ``metas`` has ``video_name``, ``duration_second`` and ``duration_frame`` of each."""
-        outputs = [each.float() for each in self(inputs)]
+        outputs = [each.detach().float() for each in self(inputs)]
         if self.num_classes is not None:
             outputs[3] = outputs[3].softmax(1)[:, 1:].transpose(1, 2)
         rows = zip(*(each.cpu().numpy() for each in outputs), strict=True)
@@ -231,10 +232,10 @@ class BMN(Localizer):
         _, segments, scores = self.post_process(self.proposals_of(confidence_2dt, start_t, end_t))
         labels = None
         if class_tk is not None:
+            # A product of four scores falls off so fast that a wrong class of one segment would beat the right one of
+            # another.
             class_pk = mean_class_scores(class_tk, segments)
-            labels, scores = class_pk.argmax(1), scores * class_pk.max(1)
-            order = np.argsort(-scores, kind='stable')
-            segments, labels, scores = segments[order], labels[order], scores[order]
+            segments, scores, labels = with_classes(segments, np.sqrt(scores), class_pk)
         duration = self.post_process.seconds(meta)
         segments = segments * (duration or 1)
         return LocalizationResult(segments, scores, labels, duration, meta.get('video_name'), self.classes)

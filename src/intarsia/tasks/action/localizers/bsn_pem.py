@@ -16,7 +16,7 @@ from torch.nn import functional
 from intarsia.core.registries import LOCALIZERS
 from intarsia.tasks.action.localization_result import LocalizationResult
 from intarsia.tasks.action.localizers.localizer import Localizer, metas_of
-from intarsia.tasks.action.localizers.proposals import PostProcess
+from intarsia.tasks.action.localizers.proposals import PostProcess, with_classes
 
 KNOWN = ('tmin', 'tmax', 'tmin_score', 'tmax_score')
 """What a batch tells of proposals in testing, beside their features."""
@@ -116,12 +116,12 @@ class PEM(Localizer):
     def test_step(self, data: Mapping[str, Any]) -> list[LocalizationResult]:
         """Results of a batch, whose ``tmin``, ``tmax``, ``tmin_score`` and ``tmax_score`` tell of its proposals.
 
-        ``label`` and ``label_score``, if they are there, tell their classes.
+        ``class_scores`` ``(P, K)``, if they are there, tell their classes.
         """
         features = data[self.input_key]
         metas = metas_of(features, data.get('video_meta', data.get('img_metas')))
         columns = [self.target(name, data) for name in KNOWN]
-        columns += [data[name] for name in ('label', 'label_score') if name in data]
+        columns += [data['class_scores']] if 'class_scores' in data else []
         with torch.no_grad():
             score_p = self(torch.cat(list(features)))[:, 0].float().cpu()
         scores = score_p.split([len(each) for each in features])
@@ -137,17 +137,14 @@ class PEM(Localizer):
         tmax_p: np.ndarray,
         tmin_score_p: np.ndarray,
         tmax_score_p: np.ndarray,
-        label_p: np.ndarray | None = None,
-        label_score_p: np.ndarray | None = None,
+        class_pk: np.ndarray | None = None,
     ) -> LocalizationResult:
         """The result for one stream, from its proposals and the score of each."""
         product_p = score_p * tmin_score_p * tmax_score_p
         rows, segments, scores = self.post_process(np.column_stack([tmin_p, tmax_p, product_p]))
         labels = None
-        if label_p is not None and label_score_p is not None:
-            labels, scores = label_p[rows].astype(np.int64), scores * label_score_p[rows]
-            order = np.argsort(-scores, kind='stable')
-            segments, labels, scores = segments[order], labels[order], scores[order]
+        if class_pk is not None:
+            segments, scores, labels = with_classes(segments, scores, class_pk[rows])
         duration = self.post_process.seconds(meta)
         return LocalizationResult(
             segments * (duration or 1), scores, labels, duration, meta.get('video_name'), self.classes
@@ -155,5 +152,5 @@ class PEM(Localizer):
 
 
 def _arrays(*tensors: Any) -> list[np.ndarray]:
-    """Values of proposals as arrays ``(P,)``."""
-    return [torch.as_tensor(each).reshape(-1).cpu().numpy() for each in tensors]
+    """Values of proposals as arrays ``(P,)`` or ``(P, K)``."""
+    return [torch.as_tensor(each).cpu().numpy() for each in tensors]

@@ -24,14 +24,14 @@ from intarsia.tasks.action.localizers.localizer import (
     position_classes,
     position_overlap,
 )
-from intarsia.tasks.action.localizers.proposals import candidate_proposals, mean_class_scores
+from intarsia.tasks.action.localizers.proposals import candidate_proposals, mean_class_scores, with_classes
 
 
 @LOCALIZERS.register_module()
 class TEM(Localizer):
     """The temporal evaluation module of "BSN: Boundary Sensitive Network for Temporal Action Proposal Generation".
 
-    (Lin et al., 2018, arXiv:1806.02964). From its results ``intarsia bsn-proposals`` makes what :class:`PEM
+    (Lin et al., 2018, arXiv:1806.02964). From its results ``intarsia proposals`` makes what :class:`PEM
     <intarsia.tasks.action.localizers.bsn_pem.PEM>` is trained on.
 
     Args:
@@ -67,6 +67,7 @@ class TEM(Localizer):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        self.input_size = tem_feat_dim, temporal_dim
         self.temporal_dim, self.boundary_ratio = temporal_dim, boundary_ratio
         self.match_threshold, self.num_classes = tem_match_threshold, num_classes
         self.loss_cls, self.loss_weight = build_part(loss_cls, 'action'), loss_weight
@@ -85,9 +86,9 @@ class TEM(Localizer):
         With ``num_classes`` also those of classes before softmax, ``(B, 1 + K, T)``, the background first.
 
         Raises:
-            ValueError: There is another number of positions.
+            DataError: There are other channels, or another number of positions.
         """
-        self.check_length(inputs, self.temporal_dim)
+        self.check_input(inputs)
         first, second, third = self.ratios
         hidden_bct = functional.relu(first * self.conv1(inputs))
         hidden_bct = functional.relu(second * self.conv2(hidden_bct))
@@ -137,21 +138,21 @@ class TEM(Localizer):
         score_b3t, class_bkt = outputs if isinstance(outputs, tuple) else (outputs, None)
         anchor_t = np.arange(self.temporal_dim)
         anchors_t2 = np.stack([anchor_t / self.temporal_dim, (anchor_t + 1) / self.temporal_dim], 1)
-        columns = [score_b3t[:, :3].transpose(1, 2).float().cpu().numpy()]
+        columns = [score_b3t[:, :3].detach().transpose(1, 2).float().cpu().numpy()]
         columns.append(np.broadcast_to(anchors_t2.astype(np.float32), (len(inputs), *anchors_t2.shape)))
         if class_bkt is not None:
-            columns.append(class_bkt.float().softmax(1)[:, 1:].transpose(1, 2).cpu().numpy())
+            columns.append(class_bkt.detach().float().softmax(1)[:, 1:].transpose(1, 2).cpu().numpy())
         rows = zip(np.concatenate(columns, axis=2), metas_of(inputs, metas), strict=True)
         return [self.result_of(position_tc, meta) for position_tc, meta in rows]
 
     def result_of(self, position_tc: np.ndarray, meta: Mapping[str, Any]) -> BoundaryResult:
         """Candidate segments of a stream, and the scores of positions they come from."""
         proposal_p5 = candidate_proposals(position_tc)
-        labels = None
+        segments, scores, labels = proposal_p5[:, :2], proposal_p5[:, 4], None
         if self.num_classes is not None:
-            labels = mean_class_scores(position_tc[:, 5:], proposal_p5[:, :2]).argmax(1)
+            class_pk = mean_class_scores(position_tc[:, 5:], segments)
+            segments, scores, labels = with_classes(segments, scores, class_pk)
         duration = meta.get('duration_second')
         return BoundaryResult(
-            proposal_p5[:, :2] * (duration or 1), proposal_p5[:, 4], labels, duration, meta.get('video_name'),
-            self.classes, position_tc,
-        )  # fmt: skip
+            segments * (duration or 1), scores, labels, duration, meta.get('video_name'), self.classes, position_tc
+        )

@@ -6,13 +6,17 @@ Shapes: b streams, t positions, g true segments (of the stream that has most).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from intarsia.models.task_model import TaskModel
+from intarsia.core.errors import DataError
+from intarsia.data.collate import collate
+from intarsia.data.device import ToDevice
+from intarsia.models.task_model import Image, TaskModel
 
 NOWHERE = -10.0
 """Begin and end of what fills up the rows of streams with few segments: nothing overlaps with it."""
@@ -22,10 +26,37 @@ class Localizer(TaskModel):
     """Base of models of features ``(B, C, T)``; times are shares of the stream, 0 ... 1."""
 
     input_key = 'raw_feature'
+    input_size: tuple[int, int]
+    """Channels and positions."""
 
     def test_step(self, data: Mapping[str, Any]) -> list[Any]:
         """Results of a batch; what the pipeline noted is under ``video_meta`` or ``img_metas``."""
         return self.predict(data[self.input_key], data.get('video_meta', data.get('img_metas')))
+
+    def _load(self, images: Sequence[Image]) -> list[dict[str, Any]]:
+        """Batches of one stream each, with everything that the pipeline collects."""
+        to_device = ToDevice(self._device())
+        return [to_device(collate([self.read(image)])) for image in images]
+
+    def read(self, image: Image) -> Mapping[str, Any]:
+        """What the test pipeline makes of a file.
+
+        Raises:
+            DataError: Its features are not as many as the network takes.
+        """
+        sample = super().read(image)
+        if self.input_key == 'raw_feature':
+            try:
+                self.check_input(sample[self.input_key])
+            except DataError as error:
+                raise DataError(f'{image}: {error}') from error
+        return sample
+
+    def describe(self, image: Image) -> dict[str, Any]:
+        """What the test pipeline starts from: the stream of a file, whose length nobody told."""
+        if isinstance(image, (str, Path)):
+            return {'video_name': Path(image).stem, 'feature_path': str(image), 'annotations': []}
+        return super().describe(image)
 
     def target(self, name: str, targets: Mapping[str, Any]) -> Any:
         """An entry of a batch.
@@ -40,11 +71,13 @@ class Localizer(TaskModel):
             )
         return targets[name]
 
-    def check_length(self, feat_bct: Tensor, temporal_dim: int) -> None:
-        """Raise ValueError if features have another number of positions than the network."""
-        if feat_bct.shape[-1] != temporal_dim:
-            raise ValueError(
-                f'{type(self).__name__} has temporal_dim={temporal_dim}, but features of {feat_bct.shape[-1]} positions'
+    def check_input(self, feat_bct: Tensor) -> None:
+        """Raise DataError if features have other channels, or another number of positions, than the network."""
+        channels, positions = feat_bct.shape[-2:]
+        if (channels, positions) != self.input_size:
+            raise DataError(
+                f'{type(self).__name__} takes {self.input_size[0]} features at {self.input_size[1]} positions of a '
+                f'stream, but is given {channels} at {positions}'
             )
 
 

@@ -19,6 +19,8 @@ COLUMNS = ('tmin', 'tmax', 'tmin_score', 'tmax_score', 'score', 'match_iou', 'ma
 """Of a file of proposals: begin, end, their scores, the product, greatest IoU and IoP with a true segment."""
 POSITION_COLUMNS = ('action', 'start', 'end', 'tmin', 'tmax')
 """Of a file of positions: three scores, begin and end."""
+CLASSES_OF_A_SEGMENT = 2
+"""The second guess is often right where the first is not, and average precision takes it."""
 
 
 def likely_boundaries(score_t: np.ndarray, peak_threshold: float = 0.5) -> np.ndarray:
@@ -129,6 +131,25 @@ def mean_class_scores(score_tc: np.ndarray, segment_p2: np.ndarray) -> np.ndarra
     end_p = np.clip(np.round(segment_p2[:, 1] * num_positions).astype(int), begin_p + 1, num_positions)
     sum_tc = np.pad(score_tc.cumsum(0, dtype=np.float64), ((1, 0), (0, 0)))
     return (sum_tc[end_p] - sum_tc[begin_p]) / (end_p - begin_p)[:, None]
+
+
+def with_classes(
+    segment_p2: np.ndarray, score_p: np.ndarray, class_pk: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each segment once for each of its likeliest classes, by whose probability its score is multiplied.
+
+    Args:
+        segment_p2: Segments.
+        score_p: Their scores.
+        class_pk: Probabilities of their classes.
+
+    Returns:
+        Segments ``(D, 2)``, scores ``(D,)`` and labels int64 ``(D,)``, the best first.
+    """
+    label_pm = np.argsort(-class_pk, axis=1, kind='stable')[:, :CLASSES_OF_A_SEGMENT]
+    score_d = (score_p[:, None] * np.take_along_axis(class_pk, label_pm, 1)).reshape(-1)
+    order = np.argsort(-score_d, kind='stable')
+    return segment_p2[order // label_pm.shape[1]], score_d[order], label_pm.reshape(-1)[order]
 
 
 class PostProcess(NamedTuple):

@@ -26,7 +26,8 @@ class LocalizationEvaluator(MetricEvaluator):
         options: Arguments of the named metrics by name: ``{'AR@AN': dict(max_avg_proposals=100)}``.
 
     Raises:
-        ValueError: A name is unknown, or options are for a metric that is not asked for.
+        ValueError: A name is unknown, options are for a metric that is not asked for, or the data set says that it
+            cannot be evaluated (``unfit_for_evaluation``).
     """
 
     def __init__(
@@ -36,6 +37,9 @@ class LocalizationEvaluator(MetricEvaluator):
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        reason = getattr(dataset, 'unfit_for_evaluation', None)
+        if reason is not None:
+            raise ValueError(reason)
         self.dataset = dataset
         asked = metric if metric is not None else getattr(dataset, 'default_metrics', ('AR@AN',))
         asked = [asked] if isinstance(asked, (str, Mapping)) else list(asked)

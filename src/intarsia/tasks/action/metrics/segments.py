@@ -112,9 +112,18 @@ class AverageRecall(SegmentMetric):
     def values(self, streams: Mapping[str, Stream]) -> dict[str, float]:
         """``auc`` and ``AR@k``."""
         true = {name: each.truth['segments'] for name, each in streams.items()}
-        found = {name: np.column_stack([each.found.segments, each.found.scores]) for name, each in streams.items()}
+        found = {name: _proposals(each.found) for name, each in streams.items()}
         recall = average_recall(true, found, self.thresholds, self.max_avg_proposals)
         return {'auc': recall.auc, **{f'AR@{k}': float(recall.average[k - 1]) for k in AT}}
+
+
+def _proposals(found: LocalizationResult) -> np.ndarray:
+    """Begin, end and score ``(P, 3)``; a segment with several classes counts once."""
+    rows_p3 = np.column_stack([found.segments, found.scores])
+    if found.labels is None:
+        return rows_p3
+    first_p = np.unique(found.segments, axis=0, return_index=True)[1]
+    return rows_p3[np.sort(first_p)]
 
 
 @METRICS.register_module()
