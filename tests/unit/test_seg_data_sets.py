@@ -107,11 +107,34 @@ def test_some_of_the_classes(tmp_path: Path) -> None:
 NUM_CLASSES = {
     'ADE20KDataset': 150,
     'COCOStuffDataset': 171,
+    'ChaseDB1Dataset': 2,
     'CityscapesDataset': 19,
+    'DRIVEDataset': 2,
+    'DarkZurichDataset': 19,
+    'HRFDataset': 2,
+    'ISPRSDataset': 6,
+    'LoveDADataset': 7,
+    'NightDrivingDataset': 19,
     'PascalContextDataset': 60,
     'PascalContextDataset59': 59,
     'PascalVOCDataset': 21,
+    'PotsdamDataset': 6,
+    'STAREDataset': 2,
+    'iSAIDDataset': 16,
 }
+NAMES = {
+    'ChaseDB1Dataset': ('a.png', 'a_1stHO.png'),
+    'DRIVEDataset': ('a.png', 'a_manual1.png'),
+    'DarkZurichDataset': ('a_rgb_anon.png', 'a_gt_labelTrainIds.png'),
+    'HRFDataset': ('a.png', 'a.png'),
+    'ISPRSDataset': ('a.png', 'a.png'),
+    'LoveDADataset': ('a.png', 'a.png'),
+    'NightDrivingDataset': ('a_leftImg8bit.png', 'a_gtCoarse_labelTrainIds.png'),
+    'PotsdamDataset': ('a.png', 'a.png'),
+    'STAREDataset': ('a.png', 'a.ah.png'),
+    'iSAIDDataset': ('a.png', 'a_instance_color_RGB.png'),
+}
+FROM_ONE = {'ISPRSDataset', 'LoveDADataset', 'PotsdamDataset'}
 
 
 @pytest.mark.parametrize('name', NUM_CLASSES)
@@ -120,6 +143,15 @@ def test_names_and_colours(name: str) -> None:
     assert len(kind.CLASSES) == len(set(kind.CLASSES)) == len(kind.PALETTE) == NUM_CLASSES[name]
     declared = find_signature(name, DATASETS.of('segmentation')).declared
     assert declared.get('NUM_CLASSES') == 59 or len(declared['CLASSES']) == NUM_CLASSES[name]
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_names_of_files(name: str, tmp_path: Path) -> None:
+    write_image(image(name, (4, 6, 3)), tmp_path / 'img' / NAMES[name][0])
+    write_image(np.ones((4, 6), np.uint8), tmp_path / 'ann' / NAMES[name][1])
+    dataset = build(name, pipeline=LOAD, data_root=str(tmp_path), img_dir='img', ann_dir='ann')
+    assert len(dataset) == 1
+    assert (dataset[0]['gt_semantic_seg'] == (0 if name in FROM_ONE else 1)).all()
 
 
 def test_every_data_set_is_covered() -> None:

@@ -31,3 +31,34 @@ class CityscapesDataset(CustomDataset):
         self, img_suffix: str = '_leftImg8bit.png', seg_map_suffix: str = '_gtFine_labelTrainIds.png', **kwargs: Any
     ) -> None:
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+@DATASETS.register_module()
+class DarkZurichDataset(CityscapesDataset):
+    """Streets of Zurich at night, with the classes of Cityscapes.
+
+    From "Guided Curriculum Model Adaptation and Uncertainty-Aware Evaluation for Semantic Nighttime Image
+    Segmentation", Sakaridis et al., 2019, arXiv:1901.05946.
+    """
+
+    def __init__(
+        self, img_suffix: str = '_rgb_anon.png', seg_map_suffix: str = '_gt_labelTrainIds.png', **kwargs: Any
+    ) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+@DATASETS.register_module()
+class NightDrivingDataset(CityscapesDataset):
+    """50 streets at night, with the classes of Cityscapes.
+
+    From "Dark Model Adaptation: Semantic Image Segmentation from Daytime to Nighttime", Dai and Van Gool, 2018,
+    arXiv:1810.02575.
+    """
+
+    def __init__(
+        self,
+        img_suffix: str = '_leftImg8bit.png',
+        seg_map_suffix: str = '_gtCoarse_labelTrainIds.png',
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
