@@ -44,9 +44,13 @@ TINY_LITE_HRNET = {
         with_fuse=(True, True), reduce_ratios=(4, 4), num_channels=((8, 16), (8, 16, 32)),
     ),
 }  # fmt: skip
+TINY_REPVGG = {'num_blocks': [1, 2, 1, 1], 'width_factor': [0.25] * 4, 'group_layer_map': {2: 2}, 'se_cfg': None}
 TINY_MOBILEONE = {
     'num_blocks': [1, 2, 1, 1], 'width_factor': [0.25] * 4, 'num_conv_branches': [2] * 4, 'num_se_blocks': [0, 1, 0, 0],
 }  # fmt: skip
+OLD_GRAPH = {'in_channels': 3, 'graph_cfg': {'layout': 'coco', 'strategy': 'spatial'}}
+GRAPH = {'in_channels': 3, 'graph_cfg': {'layout': 'coco', 'mode': 'stgcn_spatial'}}
+SKELETONS = {'STGCN': OLD_GRAPH, 'AGCN': OLD_GRAPH, 'STGCNPlusPlus': GRAPH, 'AAGCN': GRAPH}
 TINY_CSPNEXT = [[8, 8, 1, True, False], [8, 16, 1, False, True]]
 TINY_BISENET = {
     'backbone_cfg': dict(type='ResNet', depth=18, stem_channels=8, base_channels=8),
@@ -111,11 +115,16 @@ PRESETS = {
     'ResNet3dSlowOnly': {'depth': 18, 'base_channels': 8},
     'ResNet2Plus1d': {'depth': 18, 'base_channels': 8},
     'SwinTransformer3D': {'arch': TINY_SWIN, 'window_size': (2, 2, 2), **ALL_STAGES},
+    **SKELETONS,
+    'RepVGG': {'arch': TINY_REPVGG, **ALL_STAGES},
 }
-NEEDED = {'TANet': {'num_segments': 8}}
+NEEDED = {'TANet': {'num_segments': 8}, **SKELETONS}
 """Arguments without defaults."""
 CLIPS = ('ResNet3d', 'ResNet3dCSN', 'ResNet3dSlowOnly', 'ResNet3dSlowFast', 'ResNet2Plus1d', 'SwinTransformer3D')
-INPUTS = {'TANet': (8, 3, 64, 64), 'C3D': (1, 3, 16, 32, 32), **dict.fromkeys(CLIPS, (1, 3, 16, 64, 64))}
+INPUTS = {
+    'TANet': (8, 3, 64, 64), 'C3D': (1, 3, 16, 32, 32), **dict.fromkeys(CLIPS, (1, 3, 16, 64, 64)),
+    'STGCN': (2, 3, 8, 17, 2), 'AGCN': (2, 3, 8, 17, 2), 'STGCNPlusPlus': (2, 2, 8, 17, 3), 'AAGCN': (2, 2, 8, 17, 3),
+}  # fmt: skip
 """Shapes of inputs that are not two images."""
 OWN_SIZES = {'AlexNet', 'MSPN', 'RSN'}
 """AlexNet's pooling cuts borders off; the others give maps of several strides per output."""
@@ -123,6 +132,7 @@ BUILTIN = [name for name in BACKBONES.names() if BACKBONES.entry(name)]
 SIZE = 64
 
 every_backbone = pytest.mark.parametrize('name', BUILTIN)
+every_graph = pytest.mark.parametrize('name', SKELETONS)
 
 
 def build(name, **more):
@@ -158,6 +168,8 @@ def images(request):
 
 @every_backbone
 def test_outputs_are_as_declared(name, images):
+    if name in SKELETONS:
+        pytest.skip('it gives no maps')
     model = build(name).eval()
     kept = images.clone()
     with torch.no_grad():
@@ -171,6 +183,13 @@ def test_outputs_are_as_declared(name, images):
             if tensor.dim() == 4 and name not in OWN_SIZES:
                 assert tensor.shape[2:] == (math.ceil(SIZE / stride),) * 2
         assert stride > 0 or tensors([each])[0].dim() == 2
+
+
+@every_graph
+def test_graphs_give_features_of_joints(name, images):
+    model = build(name).eval()
+    (out,) = model(images)
+    assert out.flatten(0, -4).shape == (4, *model.out_channels, 2, 17)
 
 
 @every_backbone

@@ -13,9 +13,9 @@ from tests.e2e import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r'^```(\w+)\n(.*?)^```', re.S | re.M)
-GUIDES = ['custom_models', 'configs', 'running', 'optimizers', 'schedules', 'hooks', 'scaling', 'segmentation', 'pose']
-TRANSLATED = ['optimizers', 'schedules', 'hooks', 'segmentation', 'pose']
-READ_AT_THE_ROOT = {'docs/guides/segmentation.md', 'docs/guides/pose.md'}
+TRANSLATED = ['optimizers', 'schedules', 'hooks', 'segmentation', 'pose', 'action']
+GUIDES = ['custom_models', 'configs', 'running', 'scaling', *TRANSLATED]
+READ_AT_THE_ROOT = {'docs/guides/segmentation.md', 'docs/guides/pose.md', 'docs/guides/action.md'}
 MAKE_TARGETS = {'quickstart', 'test', '.venv', 'format'}
 
 

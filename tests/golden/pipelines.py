@@ -16,7 +16,13 @@ import torch
 from intarsia.core.registries import BATCH_AUGMENTS, LOSSES, TRANSFORMS
 from intarsia.data.io.geometry import rescale_size, resize_to_multiple
 from intarsia.data.transforms.transform import Compose
-from tests.golden import pipelines_action, pipelines_action_sampling, pipelines_pose, pipelines_segmentation
+from tests.golden import (
+    pipelines_action,
+    pipelines_action_sampling,
+    pipelines_action_skeleton,
+    pipelines_pose,
+    pipelines_segmentation,
+)
 from tests.golden.inputs import make, tuples
 from tests.golden.nodes import Named, Node, UnmappedError, flatten, flipped, on_all_channels, renamed, without
 from tests.golden.outcome import Outcome
@@ -38,6 +44,8 @@ def run(record: dict[str, Any], folder: str) -> Outcome:
         return pipelines_pose.run(record, folder)
     if pipelines_action_sampling.takes(record):
         return pipelines_action_sampling.run(record, folder)
+    if pipelines_action_skeleton.takes(record):
+        return pipelines_action_skeleton.run(record, folder)
     if record['task'] == pipelines_action.TASK:
         return pipelines_action.run(record, folder)
     if record['task'] != TASK:

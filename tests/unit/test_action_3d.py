@@ -135,3 +135,47 @@ def test_c3d_is_a_vector_of_sixteen_frames():
     model = B.build(dict(type='C3D')).eval()
     with torch.inference_mode():
         assert model(clip(16, 112))[0].shape == (1, 4096)
+
+
+@pytest.mark.parametrize(('mode', 'layers'), [('ir', 1), ('ip', 2)])
+def test_channels_stay_apart_in_the_middle_of_a_bottleneck(mode, layers):
+    model = B.build(dict(type='ResNet3dCSN', depth=50, base_channels=8, bottleneck_mode=mode, norm_eval=True,
+                         bn_frozen=True)).train()  # fmt: skip
+    middle = model.layer2[0].conv2
+    assert len(middle) == layers
+    assert middle[-1].conv.weight.shape == (16, 1, 3, 3, 3)
+    assert model(clip(8, 32))[0].shape == (1, 256, 1, 1, 1)
+    assert not any(p.requires_grad for m in model.modules() if isinstance(m, nn.BatchNorm3d) for p in m.parameters())
+
+
+TINY_SWIN = dict(type='SwinTransformer3D', arch=dict(embed_dims=8, depths=(2, 2), num_heads=(2, 2)))
+
+
+def test_a_shifted_window_lets_nothing_wrap_around():
+    model = B.build({**TINY_SWIN, 'window_size': (2, 4, 4), 'out_indices': (0,)}).eval()
+    frames = clip(8, 64)
+    with torch.inference_mode():
+        before = model(frames)[0]
+        frames[:, :, :, -1] += 5  # the last row of pixels: two windows above it nothing has changed
+        after = model(frames)[0]
+    assert before.shape == (1, 8, 4, 16, 16)
+    torch.testing.assert_close(before[:, :, :, :8], after[:, :, :, :8])
+    assert not torch.allclose(before[:, :, :, -1], after[:, :, :, -1])
+
+
+def test_a_swin_transformer_of_images_is_inflated():
+    model = B.build({**TINY_SWIN, 'window_size': (2, 7, 7), 'out_indices': (1,)})
+    table = torch.randn(169, 2)
+    state = model.inflated({
+        'patch_embed.proj.weight': torch.ones(8, 3, 4, 4),
+        'layers.0.blocks.0.attn.relative_position_bias_table': table,
+        'layers.0.blocks.0.attn.relative_position_index': torch.zeros(49, 49),
+        'norm.weight': torch.ones(16),
+    })  # fmt: skip
+    assert sorted(state) == ['layers.0.blocks.0.attn.relative_position_bias_table', 'norm1.weight',
+                             'patch_embed.proj.weight']  # fmt: skip
+    torch.testing.assert_close(state['patch_embed.proj.weight'], torch.full((8, 3, 2, 4, 4), 0.5))
+    inflated = state['layers.0.blocks.0.attn.relative_position_bias_table']
+    torch.testing.assert_close(inflated.view(3, 169, 2), table.expand(3, -1, -1))
+    own = model.state_dict()
+    assert all(own[key].shape == value.shape for key, value in state.items())

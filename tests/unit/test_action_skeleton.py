@@ -255,3 +255,40 @@ def test_the_part_with_the_skeleton_is_cut_out():
 def test_registered_recognizers_take_key_points():
     for name in ('SkeletonGCN', 'RecognizerGCN'):
         assert MODELS.of('action').get(name).input_key == 'keypoint'
+
+
+# ---------------------------------------------------------------------- how skeletons are kept
+
+
+def test_rows_of_joints_become_people_and_frames_without_them_are_left_out():
+    rows = np.ones((4, 17, 3), np.float32) * np.arange(1, 5)[:, None, None] / 8
+    sample = {'keypoint': rows, 'frame_inds': np.array([2, 5, 5, 9]), 'total_frames': 12}
+    found = step('DecompressPose')(dict(sample), RNG(0))
+    assert found['total_frames'] == 3
+    assert found['keypoint'].shape == (2, 3, 17, 2)
+    np.testing.assert_array_equal(found['keypoint'][:, :, 0, 0], [[1 / 8, 2 / 8, 4 / 8], [0, 3 / 8, 0]])
+    best = step('DecompressPose', squeeze=False, max_person=1)(dict(sample), RNG(0))
+    assert best['keypoint'].shape == (1, 12, 17, 2)
+    assert best['keypoint_score'][0, 5, 0] == np.float16(3 / 8)
+    with pytest.raises(DataError, match='must not decrease'):
+        step('DecompressPose')({**sample, 'frame_inds': np.array([2, 1, 5, 9])}, RNG(0))
+
+
+def test_short_sequences_are_lengthened():
+    sample = {'keypoint': np.arange(1.0, 4).reshape(1, 3, 1, 1), 'total_frames': 3}
+    looped = step('PadTo', length=5)(dict(sample), RNG(0))
+    assert looped['keypoint'].ravel().tolist() == [1, 2, 3, 1, 2]
+    assert looped['total_frames'] == 5
+    assert step('PadTo', length=5, mode='zero')(dict(sample), RNG(0))['keypoint'].ravel().tolist() == [1, 2, 3, 0, 0]
+    with pytest.raises(DataError, match='longer than length=2'):
+        step('PadTo', length=2)(dict(sample), RNG(0))
+
+
+def test_features_made_one_by_one_are_those_made_at_once():
+    joints = RNG(0).random((2, 4, 17, 3)).astype(np.float32)
+    at_once = step('GenSkeFeat', dataset='coco', feats=['b', 'bm'])({'keypoint': joints}, RNG(0))['keypoint']
+    found = step('JointToBone', dataset='coco', target='b')({'keypoint': joints}, RNG(0))
+    found = step('ToMotion', dataset='coco', source='b', target='bm')(found, RNG(0))
+    found = step('MergeSkeFeat', feat_list=['b', 'bm'])(found, RNG(0))
+    np.testing.assert_array_equal(found['keypoint'], at_once)
+    assert 'b' not in found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from intarsia.core.errors import DataError
@@ -30,7 +32,7 @@ class FrameDifference(Transform):
         found = []
         for start in range(0, len(frames), length):
             clip = frames[start : start + length]
-            found += [_difference(before, after) for before, after in zip(clip, clip[1:], strict=False)]
+            found += [_difference(before, after) for before, after in itertools.pairwise(clip)]
         results.update(imgs=found, clip_len=length - 1)
         return results
 

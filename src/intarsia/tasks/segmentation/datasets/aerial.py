@@ -56,7 +56,7 @@ class ISPRSDataset(PotsdamDataset):
 
 
 @DATASETS.register_module()
-class iSAIDDataset(CustomDataset):
+class iSAIDDataset(CustomDataset):  # noqa: N801
     """Objects in aerial photographs, 15 classes and the background.
 
     From "iSAID: A Large-scale Dataset for Instance Segmentation in Aerial Images", Waqas Zamir et al., 2019,
