@@ -65,9 +65,9 @@ data = dict(
 optimizer = dict(type='AdamW', lr=2e-3, weight_decay=0.1)
 optimizer_config = dict(grad_clip=dict(max_norm=5.0))
 lr_config = dict(policy='CosineAnnealing', by_epoch=False, min_lr=0, warmup='linear', warmup_iters=50)
-total_epochs = 12
+total_epochs = 8
 ema = dict(momentum=0.02, update_buffers=True)
-evaluation = dict(interval=3, save_best='top1_acc')
-checkpoint_config = dict(interval=3, max_keep_ckpts=2)
+evaluation = dict(interval=4, save_best='top1_acc')
+checkpoint_config = dict(interval=4, max_keep_ckpts=2)
 log_config = dict(interval=20, hooks=[dict(type='TextLoggerHook')])
 custom_hooks = [dict(type='CurvesHook')]

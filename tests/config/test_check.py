@@ -35,6 +35,8 @@ MISTAKES = {
     'evaluation': (lambda v: v['evaluation'].update(intervall=1), ('unknown-field', 'evaluation.intervall', 'interval')),
     'backbone': (lambda v: v['model']['backbone'].update(type='ResNet_CIFAT'), ('unknown-component', 'model.backbone.type', 'ResNet_CIFAR')),
     'argument': (lambda v: v['model']['backbone'].update(dept=18), ('unknown-argument', 'model.backbone.dept', 'depth')),
+    'lengths': (lambda v: v['runner'].update(max_iters=9), ('two-lengths', 'runner', None)),
+    'other task': (lambda v: v['model']['head'].update(type='FCNHead'), ('unknown-component', 'model.head.type', None)),
     'loss': (lambda v: v['model']['head']['loss'].update(type='CrossEntropLoss'), ('unknown-component', 'model.head.loss.type', 'CrossEntropyLoss')),
     'norm': (lambda v: v['model']['backbone'].update(norm_cfg=dict(type='BNN')), ('unknown-component', 'model.backbone.norm_cfg.type', 'BN')),
     'transform': (lambda v: v['data']['train']['pipeline'][0].update(flip_probe=1), ('unknown-argument', 'data.train.pipeline.0.flip_probe', 'flip_prob')),

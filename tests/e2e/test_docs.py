@@ -14,8 +14,9 @@ from tests.e2e import commands
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r'^```(\w+)\n(.*?)^```', re.S | re.M)
 TRANSLATED = ['optimizers', 'schedules', 'hooks', 'segmentation', 'pose', 'action']
-GUIDES = ['custom_models', 'configs', 'running', 'scaling', *TRANSLATED]
+GUIDES = ['custom_models', 'configs', 'mistakes', 'running', 'scaling', *TRANSLATED]
 READ_AT_THE_ROOT = {'docs/guides/segmentation.md', 'docs/guides/pose.md', 'docs/guides/action.md'}
+SHOWING_MISTAKES = {'README.md', 'docs/guides/mistakes.md'}
 MAKE_TARGETS = {'quickstart', 'test', '.venv', 'format'}
 
 
@@ -54,7 +55,7 @@ def test_code_blocks(document, tmp_path, monkeypatch):
             file = tmp_path / first[2:]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block)
-            is_run = f'train {first[2:]}' in text or document == 'README.md'  # there, mistakes are shown
+            is_run = f'train {first[2:]}' in text or document in SHOWING_MISTAKES
             if '_base_' in block and not is_run:
                 output, code = run(f'intarsia config check {file}', tmp_path)
                 assert code == 0, output

@@ -38,6 +38,7 @@ CODES = {
     'other-generation': 'a word of the other generation of config files',
     'reserved-name': 'a name the config itself uses',
     'syntax-error': 'the file is not valid Python, JSON or YAML',
+    'two-lengths': 'a run is told both its epochs and its iterations',
     'unknown-argument': 'a component has no such argument',
     'unknown-component': 'no registry has such a name',
     'unknown-field': 'a field that does not exist',
@@ -92,6 +93,7 @@ def check(config: ConfigFile, *, files: bool = True) -> list[Problem]:
     values = config.values
     findings += [*_check_names(values)]
     findings += [*_check_needed(values), *_check_sections(values), *_check_components(values)]
+    findings += crosscheck.check_length(values)
     findings += crosscheck.check_channels_and_classes(values, task_of(values))
     findings += crosscheck.check_files(values) if files else []
     by_place: dict[tuple[Any, ...], Problem] = {}
@@ -136,7 +138,16 @@ def located(error: ConfigError, config: ConfigFile) -> ConfigError:
 def _place(finding: Finding, config: ConfigFile) -> Problem:
     origin = config.origins.find(finding.path)
     file, line = origin if origin else (str(config.file) if config.file else None, None)
-    return Problem(finding.code, finding.message, finding.path, file, line, finding.suggestion)
+    message = finding.message + (_left_over(finding.path, file, config) if finding.code == 'unknown-argument' else '')
+    return Problem(finding.code, message, finding.path, file, line, finding.suggestion)
+
+
+def _left_over(path: str, file: str | None, config: ConfigFile) -> str:
+    """How an argument of a base is removed, if the file itself gave the component another type."""
+    kind = config.origins.find(path.rpartition('.')[0] + '.type')
+    if kind is None or kind[0] == file or kind[0] != str(config.file):
+        return ''
+    return f' It is inherited; _delete_=True beside the type at {kind[0]}:{kind[1]} leaves out what is inherited.'
 
 
 # ---------------------------------------------------------------------- names and sections

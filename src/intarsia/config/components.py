@@ -123,10 +123,7 @@ def check_component(
     try:
         signature = find_signature(kind, registry)
     except RegistryError:
-        suggestion = closest(str(kind), registry.names())
-        message = (
-            registry.explain_miss(str(kind)).split(' Did you mean')[0] if suggestion else registry.explain_miss(kind)
-        )
+        message, suggestion = registry.explain_miss(str(kind))
         yield Finding('unknown-component', message, f'{path}.type', suggestion)
         return
     except TypeError as error:

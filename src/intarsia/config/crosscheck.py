@@ -26,6 +26,17 @@ HEADS = ('head', 'decode_head', 'auxiliary_head', 'keypoint_head', 'cls_head')
 """Fields of a model that hold a head, or a list of heads."""
 
 
+def check_length(values: Mapping[str, Any]) -> Iterator[Finding]:
+    """A run that is told both its epochs and its iterations, as happens when one of them is inherited."""
+    runner = values.get('runner')
+    if isinstance(runner, Mapping) and runner.get('max_epochs') and runner.get('max_iters'):
+        message = (
+            f'max_epochs={runner["max_epochs"]} and max_iters={runner["max_iters"]} both say how long the run is. '
+            'Set the one that is inherited to None.'
+        )
+        yield Finding('two-lengths', message, 'runner')
+
+
 def check_channels_and_classes(values: Mapping[str, Any], task: str | None) -> Iterator[Finding]:
     """Channels of backbone and heads, classes of heads and data, where both are declared literally."""
     model, data = values.get('model'), values.get('data')

@@ -17,7 +17,7 @@ from intarsia.config.origins import Origins
 from intarsia.config.packages import package_config
 from intarsia.config.python_file import PythonFile, parse
 from intarsia.config.substitute import substitute_text
-from intarsia.core.errors import ConfigError, Problem
+from intarsia.core.errors import ConfigError, Problem, closest
 
 RESERVED = frozenset({'filename', 'text', 'pretty_text', 'env_variables'})
 
@@ -103,7 +103,10 @@ class _Loader:
     def _source(self, file: Path, chain: tuple[Path, ...]) -> str:
         if not file.is_file():
             origin = f' (a base of {chain[-1]})' if chain else ''
-            raise ConfigError(Problem('missing-config', f'the config file does not exist{origin}.', '', str(file)))
+            siblings = [each.name for each in file.parent.glob(f'*{file.suffix}')]
+            meant = closest(file.name, siblings)
+            message = f'the config file does not exist{origin}.'
+            raise ConfigError(Problem('missing-config', message, '', str(file), suggestion=meant))
         if file.resolve() in [c.resolve() for c in chain]:
             circle = ' -> '.join(map(str, (*chain, file)))
             raise ConfigError(Problem('bad-inheritance', f'the file inherits from itself: {circle}.', '', str(file)))

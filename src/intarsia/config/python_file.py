@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from intarsia.config.attributes import attributes, is_code, plain
 from intarsia.config.origins import Origins, origins_of_source
 from intarsia.config.references import BaseReferences, fill_references
 from intarsia.config.untrusted import SAFE_BUILTINS, refuse_code
-from intarsia.core.errors import ConfigError, Problem
+from intarsia.core.errors import ConfigError, Problem, closest
 
 
 def parse(file: Path, source: str) -> ast.Module:
@@ -80,11 +81,13 @@ class PythonFile:
         try:
             exec(compile(tree, str(self.file), 'exec'), names)
         except Exception as error:
-            raise self._failed(error) from error
+            raise self._failed(error, names) from error
 
-    def _failed(self, error: Exception) -> ConfigError:
+    def _failed(self, error: Exception, names: Iterable[str]) -> ConfigError:
         line, trace = None, error.__traceback__
         while trace is not None:
             line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == str(self.file) else line
             trace = trace.tb_next
-        return ConfigError(Problem('bad-config', f'{type(error).__name__}: {error}', '', str(self.file), line))
+        meant = closest(error.name, names) if isinstance(error, NameError) and error.name else None
+        message = f'{type(error).__name__}: {str(error).rstrip(".")}.'
+        return ConfigError(Problem('bad-config', message, '', str(self.file), line, meant))

@@ -149,7 +149,8 @@ class Registry:
         entry = self.entry(name)
         if entry is not None:
             return self._import(entry)
-        raise RegistryError(self.explain_miss(name))
+        text, meant = self.explain_miss(name)
+        raise RegistryError(text + (f" Did you mean '{meant}'?" if meant else ''))
 
     def entry(self, name: str) -> IndexEntry | None:
         """The index entry of a built-in component, found without importing it; None if there is none."""
@@ -192,22 +193,23 @@ class Registry:
             raise RegistryError(f"{entry.file}:{entry.line}: '{entry.name}' did not register itself on import.")
         return self.root._components[key]
 
-    def explain_miss(self, name: str) -> str:
-        """Why ``name`` was not found: close names, and the registry that does have it."""
+    def explain_miss(self, name: str) -> tuple[str, str | None]:
+        """Why ``name`` was not found, with the registry or task that does have it; and the name that was meant."""
         _, bare = self._split(name)
         text = f"'{name}' is not in {self.name}."
-        close = closest(bare, self.names())
-        if close:
-            text += f" Did you mean '{close}'?"
-        elsewhere = sorted({e.registry for e in by_name().get(bare, ())} - set(self.root._views))
+        entries, names = by_name().get(bare, ()), self.names()
+        elsewhere = sorted({e.registry for e in entries} - set(self.root._views))
+        tasks = sorted({e.task for e in entries if e.registry in self.root._views and e.task})
         if elsewhere:
             text += f' It is registered in {", ".join(elsewhere)}.'
-        if not close and not elsewhere:
+        elif tasks:
+            return f'{text} It belongs to {" and ".join(tasks)}, not to {self.task}.', None
+        elif closest(bare, names, cutoff=0.8) is None:
             text += (
                 ' If it is your own, name its module in custom_imports: '
                 "custom_imports = dict(imports=['my_package.my_module'])."
             )
-        return text
+        return text, closest(bare, names)
 
     def names(self) -> list[str]:
         """All names that :meth:`get` finds through this view, sorted; a view lists what came through it."""
