@@ -4,8 +4,8 @@
 
 Run it in the root of the repository, where data/figures lies.
 
-Measured with 2,000 iterations: mIoU 0.529 on the validation images, still rising (0.41, 0.48, 0.52 at 500, 1,000,
-1,500). The 4,000 that stand here have not been measured.
+Measured: mIoU 0.634 on the validation images after 4,000 iterations (0.47, 0.58, 0.62 after 1,000, 2,000, 3,000), on one
+CPU core that other work kept busy. An iteration takes a third of a second on 2 free cores: 22 minutes.
 """
 
 _base_ = 'fpn_resnet18_figures.py'

@@ -7,6 +7,7 @@ import pytest
 from intarsia.cli.main import main
 from intarsia.config.check import check
 from intarsia.config.dialects.door import house_form
+from intarsia.config.dialects.one_x.pipelines import translate_pipeline
 from intarsia.config.file import config_of, load_config
 from intarsia.core.errors import ConfigError
 from intarsia.engine.hooks.ema import EMAHook
@@ -236,3 +237,24 @@ def test_a_migrated_file_is_the_same_run(segmentation, tmp_path, capsys):
     assert house_form(load_config(out)).values == house_form(load_config(segmentation)).values
     assert main(['config', 'migrate', str(segmentation), '--out', str(out)]) == 1
     assert 'is not overwritten' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('keys', 'is_training', 'collected', 'lists'),
+    [
+        (['gt_bbox'], True, ['raw_feature', 'gt_bbox'], ['gt_bbox']),
+        (['gt_bbox'], False, ['raw_feature'], []),
+        (['reference_temporal_iou', 'bsp_feature'], True, ['reference_temporal_iou', 'bsp_feature'], None),
+        (['tmin', 'tmax', 'bsp_feature'], False, ['tmin', 'tmax', 'bsp_feature'], None),
+    ],
+)
+def test_streams_are_packed_as_localizers_take_them(keys, is_training, collected, lists):
+    pack = {'type': 'PackLocalizationInputs', 'keys': keys, 'meta_keys': ('video_name',)}
+    pipeline = [{'type': 'LoadLocalizationFeature'}, {'type': 'GenerateLocalizationLabels'}, pack]
+    steps = [step for step, _ in translate_pipeline(pipeline, 'action', {}, is_training)]
+    kinds = [step['type'] for step in steps]
+    assert ('GenerateLocalizationLabels' in kinds) == is_training
+    collect = steps[kinds.index('Collect')]
+    assert (collect['keys'], collect['meta_name']) == (collected, 'video_meta')
+    lists = collected if lists is None else lists
+    assert [f['key'] for step in steps for f in step.get('fields', ())] == lists

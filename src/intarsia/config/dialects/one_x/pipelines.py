@@ -11,12 +11,12 @@ from typing import Any
 
 from intarsia.config.dialects.one_x.steps import Node, translate_step
 
-PACKS = ('PackInputs', 'PackSegInputs', 'PackPoseInputs', 'PackActionInputs')
+PACKS = ('PackInputs', 'PackSegInputs', 'PackPoseInputs', 'PackActionInputs', 'PackLocalizationInputs')
 
 INPUTS = {'FormatGCNInput': 'keypoint', 'FormatAudioShape': 'audios'}
 """Steps of action pipelines that tell what the network is given, where it is not frames."""
 
-LOADED_BY_THE_DATA_SET = ('LoadAnnotations', 'GenerateTarget')
+LOADED_BY_THE_DATA_SET = ('LoadAnnotations', 'GenerateTarget', 'GenerateLocalizationLabels')
 """Steps that evaluation does not need: metrics take their truth from the data set."""
 
 
@@ -35,7 +35,7 @@ def translate_pipeline(
     for i, node in enumerate(pipeline):
         kind = node.get('type') if isinstance(node, Mapping) else None
         if kind in PACKS:
-            steps = _packed(str(kind), [each for each, _ in found], preprocessor, is_training)
+            steps = _packed(node, [each for each, _ in found], preprocessor, is_training)
         elif not isinstance(node, Mapping) or (not is_training and kind in LOADED_BY_THE_DATA_SET):
             steps = [] if isinstance(node, Mapping) else [node]
         else:
@@ -46,15 +46,18 @@ def translate_pipeline(
     return found
 
 
-def _packed(kind: str, steps: Sequence[Node], preprocessor: Mapping[str, Any], is_training: bool) -> list[Node]:
+def _packed(
+    node: Mapping[str, Any], steps: Sequence[Node], preprocessor: Mapping[str, Any], is_training: bool
+) -> list[Node]:
     """What stands in the place of the last step."""
+    kind = node['type']
     if kind == 'PackInputs':
         return _classification(preprocessor, is_training)
     if kind == 'PackSegInputs':
         return _segmentation(preprocessor, is_training)
     if kind == 'PackPoseInputs':
         return _pose(preprocessor, is_training)
-    return _action(steps, is_training)
+    return _streams(node, is_training) if kind == 'PackLocalizationInputs' else _action(steps, is_training)
 
 
 def _formatted(step: Node, preprocessor: Mapping[str, Any], pipeline: Sequence[Any]) -> list[Node]:
@@ -112,3 +115,15 @@ def _action(steps: Sequence[Node], is_training: bool) -> list[Node]:
     inputs = next((key for kind, key in INPUTS.items() if kind in kinds), 'imgs')
     keys = [inputs, 'label'] if is_training else [inputs]
     return [{'type': 'Collect', 'keys': keys, 'meta_keys': []}, {'type': 'ToTensor', 'keys': keys}]
+
+
+def _streams(node: Mapping[str, Any], is_training: bool) -> list[Node]:
+    """Features of a stream, or those of its proposals, which are as many as there are."""
+    keys = [key for key in node.get('keys', ()) if is_training or key != 'gt_bbox']
+    counted = keys if 'bsp_feature' in keys else [key for key in keys if key == 'gt_bbox']
+    keys = keys if 'bsp_feature' in keys else ['raw_feature', *keys]
+    collect = {'type': 'Collect', 'keys': keys, 'meta_name': 'video_meta', 'meta_keys': list(node.get('meta_keys', ()))}
+    steps: list[Node] = [collect, {'type': 'ToTensor', 'keys': keys}]
+    if counted:
+        steps.append({'type': 'ToDataContainer', 'fields': [{'key': key, 'stack': False} for key in counted]})
+    return steps
