@@ -1,10 +1,10 @@
 """PoseC3D, slim, on heat maps of joints: 15 motions of rendered people (195 clips, exact joints).
 
-    OMP_NUM_THREADS=1 intarsia train configs/action/posec3d_actions.py --seed 0
-
-Measured: top1_acc 0.800 on the 60 clips of val after the last epoch, one seed; 80 s of processor time.
+    intarsia train configs/action/posec3d_actions.py --seed 0
 
 Run it in the root of the repository, where data/actions lies.
+
+Measured: top-1 accuracy of 0.800 on the 60 validation clips after 9 epochs (0.717 after 6), in 80 seconds of a CPU core.
 """
 
 model = dict(

@@ -28,8 +28,9 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='TopDownGetBboxCenterScale', padding=1.25),
     dict(type='TopDownRandomFlip', flip_prob=0.5),
-    dict(type='TopDownGetRandomScaleRotation', rot_factor=15, scale_factor=0.15),
+    dict(type='TopDownGetRandomScaleRotation', rot_factor=30, scale_factor=0.25),
     dict(type='TopDownAffine'),
+    dict(type='PhotometricDistortion'),
     dict(type='ToTensor'),
     normalize,
     dict(type='GenerateTarget'),
@@ -63,9 +64,11 @@ data = dict(
     test=val,
 )
 
-optimizer = dict(type='AdamW', lr=2e-3, weight_decay=0.01)
+channels_last = True
+optimizer = dict(type='AdamW', lr=4e-3, weight_decay=0.1)
+ema = dict(momentum=0.02, update_buffers=True)
 lr_config = dict(policy='CosineAnnealing', by_epoch=False, min_lr=0, warmup='linear', warmup_iters=50)
-total_epochs = 30
+total_epochs = 40
 evaluation = dict(interval=10, metric=[dict(type='PCKAccuracy', thr=0.2, norm_item='bbox'), 'mAP'], save_best='PCK')
 checkpoint_config = dict(interval=5, max_keep_ckpts=2)
 log_config = dict(interval=10, hooks=[dict(type='TextLoggerHook')])
