@@ -4,8 +4,8 @@
 
 Run it in the root of the repository, where data/figures lies.
 
-Measured: PCK@0.2 of 0.780 on the validation people after 30 epochs, in 290 seconds on 2 CPU cores (0.760 and
-0.769 after 10 and 20).
+Measured: PCK@0.2 of 0.789 on the validation people after 40 epochs (0.781, 0.780 and 0.787 after 10, 20 and 30). An
+iteration takes 0.13 seconds on 2 free CPU cores, all 1,560 and the evaluations less than four minutes.
 """
 
 norm_cfg = dict(type='BN', requires_grad=True)

@@ -119,14 +119,16 @@ def test_mistakes_are_reported(config, capsys, text, said):
     assert said in capsys.readouterr().err
 
 
-def test_a_1x_file_is_told_so(tmp_path, capsys):
+def test_schedules_of_the_newer_generation(tmp_path, capsys):
     file = tmp_path / 'config.py'
     file.write_text(
-        "param_scheduler = [dict(type='LinearLR')]\noptim_wrapper = dict()\ntrain_cfg = dict(max_epochs=3)\n"
+        "param_scheduler = [dict(type='LinearLR', start_factor=0.5, by_epoch=False, begin=0, end=2),\n"
+        "                   dict(type='MultiStepLR', milestones=[1, 2], gamma=0.1)]\n"
+        "optim_wrapper = dict(optimizer=dict(type='SGD', lr=1.0))\ntrain_cfg = dict(by_epoch=True, max_epochs=3)\n"
     )
-    assert plot(str(file), '--epoch-length', '2', '--json') == 2
-    captured = capsys.readouterr()
-    assert {p['code'] for p in json.loads(captured.out)['problems']} == {'other-generation'}
+    assert plot(str(file), '--epoch-length', '2', '--json') == 0
+    rates = json.loads(capsys.readouterr().out)['lr']
+    assert rates == pytest.approx([0.5, 1.0, 0.1, 0.1, 0.01, 0.01])
 
 
 @pytest.mark.parametrize('wrong', [['--epoch-length', '0'], ['--out', 'picture.jpeg']])

@@ -14,6 +14,7 @@ from intarsia.config.components import Finding, check_node, wrong_type
 from intarsia.config.dialects.one_x.translate import OWN
 from intarsia.config.file import ConfigFile
 from intarsia.config.optimizer import check_optimizer
+from intarsia.config.override import SOURCE
 from intarsia.config.schedules import check_schedules
 from intarsia.config.schema import SECTIONS, RunConfig, fields_of, vocabulary
 from intarsia.config.types import fits
@@ -145,7 +146,7 @@ def _place(finding: Finding, config: ConfigFile) -> Problem:
 def _left_over(path: str, file: str | None, config: ConfigFile) -> str:
     """How an argument of a base is removed, if the file itself gave the component another type."""
     kind = config.origins.find(path.rpartition('.')[0] + '.type')
-    if kind is None or kind[0] == file or kind[0] != str(config.file):
+    if kind is None or file in (kind[0], SOURCE) or kind[0] != str(config.file):
         return ''
     return f' It is inherited; _delete_=True beside the type at {kind[0]}:{kind[1]} leaves out what is inherited.'
 
