@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from intarsia.nn.non_local import NonLocal3d
 
@@ -26,11 +27,11 @@ def shift(x: Tensor, num_segments: int, shift_div: int) -> Tensor:
     """
     clip_xtchw = x.unflatten(0, (-1, num_segments))
     fold = x.shape[1] // shift_div
-    shifted = torch.zeros_like(clip_xtchw)
-    shifted[:, :-1, :fold] = clip_xtchw[:, 1:, :fold]
-    shifted[:, 1:, fold : 2 * fold] = clip_xtchw[:, :-1, fold : 2 * fold]
-    shifted[:, :, 2 * fold :] = clip_xtchw[:, :, 2 * fold :]
-    return shifted.flatten(0, 1)
+    # parts put together, not written into a whole: the gradient of that would be copied once for each part
+    next_xtchw, last_xtchw, same_xtchw = clip_xtchw.split([fold, fold, x.shape[1] - 2 * fold], dim=2)
+    next_xtchw = functional.pad(next_xtchw[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
+    last_xtchw = functional.pad(last_xtchw[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
+    return torch.cat([next_xtchw, last_xtchw, same_xtchw], dim=2).flatten(0, 1)
 
 
 class TemporalShift(nn.Module):
