@@ -17,7 +17,7 @@ from intarsia.nn.init import constant_init
 from intarsia.nn.module import InitCfg
 from intarsia.nn.weights import find_weights, load_state_dict, read_state_dict
 from intarsia.tasks.action.backbones.graph_units import TimeUnit
-from intarsia.tasks.action.backbones.stgcn import STAGES, TEMPORAL_KERNEL, normalize_joints
+from intarsia.tasks.action.backbones.stgcn import STAGES, TEMPORAL_KERNEL, JointBlock, normalize_joints, time_layers
 from intarsia.tasks.action.backbones.stgcn_plus_plus import GraphBlock, GraphNetwork
 from intarsia.tasks.action.graph import adjacency
 
@@ -194,45 +194,6 @@ class AdaptiveGraphConv(Similarity):
         return (self.bn(self.mixed(x, weights)) + self.down(x)).relu()
 
 
-class AGCNBlock(nn.Module):
-    """An adaptive graph convolution, then one over time, beside a shortcut. State keys: ``gcn``, ``tcn``, ``residual``.
-
-    Args:
-        in_channels: Input channels.
-        out_channels: Output channels.
-        adjacency_kvv: Weights of neighbours.
-        stride: In time.
-        dropout: Of the output.
-        residual: Whether there is a shortcut.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        adjacency_kvv: Tensor,
-        stride: int = 1,
-        dropout: float = 0,
-        residual: bool = True,
-    ) -> None:
-        super().__init__()
-        self.gcn = AdaptiveGraphConv(in_channels, out_channels, adjacency_kvv)
-        kernel, padding = (TEMPORAL_KERNEL, 1), (TEMPORAL_KERNEL // 2, 0)
-        conv = nn.Conv2d(out_channels, out_channels, kernel, (stride, 1), padding)
-        self.tcn = nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.Dropout(dropout, inplace=True))
-        self.has_residual = residual
-        self.residual: nn.Module = nn.Identity()
-        if residual and (in_channels != out_channels or stride != 1):
-            shortcut = nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=(stride, 1))
-            self.residual = nn.Sequential(shortcut, nn.BatchNorm2d(out_channels))
-        self.relu = nn.ReLU(inplace=True)
-
-    def forward(self, x: Tensor, adjacency_kvv: Tensor) -> Tensor:
-        """``(N, C, T, V)`` -> ``(N, C', T', V)``."""
-        out = self.tcn(self.gcn(x, adjacency_kvv))
-        return self.relu(out + self.residual(x) if self.has_residual else out)
-
-
 @BACKBONES.register_module()
 class AGCN(Backbone):
     """2s-AGCN, for skeletons ``(N, C, T, V, M)``.
@@ -268,7 +229,9 @@ class AGCN(Backbone):
         self.data_bn = nn.BatchNorm1d(in_channels * self.A.shape[1]) if data_bn else nn.Identity()
         self.agcn_networks = nn.ModuleList()
         for i, (channels, stride) in enumerate(STAGES):
-            self.agcn_networks.append(AGCNBlock(in_channels, channels, self.A, stride, dropout if i else 0, i > 0))
+            gcn = AdaptiveGraphConv(in_channels, channels, self.A)
+            tcn = time_layers(channels, stride, dropout if i else 0)
+            self.agcn_networks.append(JointBlock(gcn, tcn, in_channels, channels, stride, residual=i > 0))
             in_channels = channels
 
     def init_weights(self) -> None:

@@ -5,8 +5,8 @@ Shapes: n clips, c channels, t frames, h rows, w columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from intarsia.models.backbones.backbone import Backbone
 from intarsia.nn.conv_module import ConvModule
 from intarsia.nn.module import InitCfg
 from intarsia.nn.weights import find_weights, load_state_dict, read_state_dict
-from intarsia.tasks.action.backbones.resnet3d import BN, CONV, RELU, ResNet3d
+from intarsia.tasks.action.backbones.resnet3d import ResNet3d
 
 SLOW: Mapping[str, Any] = {'lateral': True, 'conv1_kernel': (1, 7, 7), 'inflate': (0, 0, 1, 1)}
 FAST: Mapping[str, Any] = {'base_channels': 8, 'conv1_kernel': (5, 7, 7)}
@@ -30,12 +30,14 @@ class ResNet3dPathway(ResNet3d):
     ``layerI_lateral``.
 
     Args:
-        depth: As of :class:`~intarsia.tasks.action.backbones.resnet3d.ResNet3d`, like all that are not explained here.
+        depth: As of :class:`~intarsia.tasks.action.backbones.resnet3d.ResNet3d`.
+        pretrained: As there.
         lateral: Whether the other pathway's features are joined to each stage's input.
         lateral_norm: Whether normalization and activation follow those convolutions.
         speed_ratio: How much more often the other pathway looks.
         channel_ratio: How many times fewer channels it has.
         fusion_kernel: Kernel in time of those convolutions.
+        kwargs: Further arguments of ``ResNet3d``.
     """
 
     def __init__(
@@ -47,54 +49,22 @@ class ResNet3dPathway(ResNet3d):
         speed_ratio: int = 8,
         channel_ratio: int = 8,
         fusion_kernel: int = 5,
-        stage_blocks: Sequence[int] | None = None,
-        pretrained2d: bool = True,
-        in_channels: int = 3,
-        num_stages: int = 4,
-        base_channels: int = 64,
-        out_indices: Sequence[int] = (3,),
-        spatial_strides: Sequence[int] = (1, 2, 2, 2),
-        temporal_strides: Sequence[int] = (1, 1, 1, 1),
-        dilations: Sequence[int] = (1, 1, 1, 1),
-        conv1_kernel: Sequence[int] = (3, 7, 7),
-        conv1_stride_s: int = 2,
-        conv1_stride_t: int = 1,
-        pool1_stride_s: int = 2,
-        pool1_stride_t: int = 1,
-        with_pool1: bool = True,
-        with_pool2: bool = True,
-        style: Literal['pytorch', 'caffe'] = 'pytorch',
-        frozen_stages: int = -1,
-        inflate: int | Sequence[Any] = 1,
-        inflate_style: Literal['3x1x1', '3x3x3'] = '3x1x1',
-        conv_cfg: Mapping[str, Any] | None = CONV,
-        norm_cfg: Mapping[str, Any] | None = BN,
-        act_cfg: Mapping[str, Any] = RELU,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        non_local: int | Sequence[Any] = 0,
-        non_local_cfg: Mapping[str, Any] | None = None,
-        zero_init_residual: bool = True,
-        init_cfg: InitCfg = None,
+        **kwargs: Any,
     ) -> None:
         self.lateral, self.channel_ratio = lateral, channel_ratio
-        super().__init__(
-            depth, pretrained, stage_blocks, pretrained2d, in_channels, num_stages, base_channels, out_indices,
-            spatial_strides, temporal_strides, dilations, conv1_kernel, conv1_stride_s, conv1_stride_t, pool1_stride_s,
-            pool1_stride_t, with_pool1, with_pool2, style, frozen_stages, inflate, inflate_style, conv_cfg, norm_cfg,
-            act_cfg, norm_eval, with_cp, non_local, non_local_cfg, zero_init_residual, init_cfg,
-        )  # fmt: skip
+        super().__init__(depth, pretrained, **kwargs)
         options: dict[str, Any] = {
             'kernel_size': (fusion_kernel, 1, 1),
             'stride': (speed_ratio, 1, 1),
             'padding': ((fusion_kernel - 1) // 2, 0, 0),
             'bias': False,
-            'conv_cfg': conv_cfg,
-            'norm_cfg': norm_cfg if lateral_norm else None,
-            'act_cfg': act_cfg if lateral_norm else None,
+            'conv_cfg': self.options.conv_cfg,
+            'norm_cfg': self.options.norm_cfg if lateral_norm else None,
+            'act_cfg': self.options.act_cfg if lateral_norm else None,
         }
-        widths = [base_channels, *(base_channels * 2**i * self.block.expansion for i in range(num_stages - 1))]
         names = ['conv1', *self.res_layers[:-1]]
+        width, expansion = self.base_channels, self.block.expansion
+        widths = [width, *(width * 2**i * expansion for i in range(len(names) - 1))]
         for name, width in zip(names, widths, strict=True) if lateral else ():
             part = ConvModule(width // channel_ratio, self.lateral_channels(width), **options)
             self.add_module(f'{name}_lateral', part)

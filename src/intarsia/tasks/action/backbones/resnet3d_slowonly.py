@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 from intarsia.core.registries import BACKBONES
-from intarsia.nn.module import InitCfg
-from intarsia.tasks.action.backbones.resnet3d import BN, CONV, RELU, ResNet3d
+from intarsia.tasks.action.backbones.resnet3d import ResNet3d
 
 
 @BACKBONES.register_module()
@@ -28,42 +27,12 @@ class ResNet3dSlowOnly(ResNet3d):
         self,
         depth: int = 50,
         pretrained: str | None = None,
-        stage_blocks: Sequence[int] | None = None,
-        pretrained2d: bool = True,
-        in_channels: int = 3,
-        num_stages: int = 4,
-        base_channels: int = 64,
-        out_indices: Sequence[int] = (3,),
-        spatial_strides: Sequence[int] = (1, 2, 2, 2),
-        temporal_strides: Sequence[int] = (1, 1, 1, 1),
-        dilations: Sequence[int] = (1, 1, 1, 1),
         conv1_kernel: Sequence[int] = (1, 7, 7),
-        conv1_stride_s: int = 2,
-        conv1_stride_t: int = 1,
-        pool1_stride_s: int = 2,
-        pool1_stride_t: int = 1,
-        with_pool1: bool = True,
         with_pool2: bool = False,
-        style: Literal['pytorch', 'caffe'] = 'pytorch',
-        frozen_stages: int = -1,
         inflate: int | Sequence[Any] = (0, 0, 1, 1),
-        inflate_style: Literal['3x1x1', '3x3x3'] = '3x1x1',
-        conv_cfg: Mapping[str, Any] | None = CONV,
-        norm_cfg: Mapping[str, Any] | None = BN,
-        act_cfg: Mapping[str, Any] = RELU,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        non_local: int | Sequence[Any] = 0,
-        non_local_cfg: Mapping[str, Any] | None = None,
-        zero_init_residual: bool = True,
         lateral: bool = False,
-        init_cfg: InitCfg = None,
+        **kwargs: Any,
     ) -> None:
         if lateral:
             raise ValueError('ResNet3dSlowOnly has one pathway, so there is nothing lateral')
-        super().__init__(
-            depth, pretrained, stage_blocks, pretrained2d, in_channels, num_stages, base_channels, out_indices,
-            spatial_strides, temporal_strides, dilations, conv1_kernel, conv1_stride_s, conv1_stride_t, pool1_stride_s,
-            pool1_stride_t, with_pool1, with_pool2, style, frozen_stages, inflate, inflate_style, conv_cfg, norm_cfg,
-            act_cfg, norm_eval, with_cp, non_local, non_local_cfg, zero_init_residual, init_cfg,
-        )  # fmt: skip
+        super().__init__(depth, pretrained, conv1_kernel=conv1_kernel, with_pool2=with_pool2, inflate=inflate, **kwargs)

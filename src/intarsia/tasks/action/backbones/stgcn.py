@@ -5,7 +5,7 @@ Shapes: n skeletons (samples times people), c channels, t frames, v joints, m pe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -49,37 +49,29 @@ class GraphConv(nn.Module):
         return torch.einsum('nkctv,kvw->nctw', x_nkctv, adjacency_kvw).contiguous()
 
 
-class STGCNBlock(nn.Module):
+def time_layers(channels: int, stride: int, dropout: float) -> list[nn.Module]:
+    """A convolution over time, its normalization and dropout."""
+    conv = nn.Conv2d(channels, channels, (TEMPORAL_KERNEL, 1), (stride, 1), (TEMPORAL_KERNEL // 2, 0))
+    return [conv, nn.BatchNorm2d(channels), nn.Dropout(dropout, inplace=True)]
+
+
+class JointBlock(nn.Module):
     """A graph convolution, then one over time, beside a shortcut. State keys: ``gcn``, ``tcn``, ``residual``.
 
     Args:
+        gcn: Mixes neighbours, given features and their weights.
+        tcn: Layers over time.
         in_channels: Input channels.
         out_channels: Output channels.
-        num_groups: K.
         stride: In time.
-        dropout: Of the output.
         residual: Whether there is a shortcut.
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        num_groups: int,
-        stride: int = 1,
-        dropout: float = 0,
-        residual: bool = True,
+        self, gcn: nn.Module, tcn: Iterable[nn.Module], in_channels: int, out_channels: int, stride: int, residual: bool
     ) -> None:
         super().__init__()
-        self.gcn = GraphConv(in_channels, out_channels, num_groups)
-        kernel, padding = (TEMPORAL_KERNEL, 1), (TEMPORAL_KERNEL // 2, 0)
-        self.tcn = nn.Sequential(
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(out_channels, out_channels, kernel, (stride, 1), padding),
-            nn.BatchNorm2d(out_channels),
-            nn.Dropout(dropout, inplace=True),
-        )
+        self.gcn, self.tcn = gcn, nn.Sequential(*tcn)
         self.has_residual = residual
         self.residual: nn.Module = nn.Identity()
         if residual and (in_channels != out_channels or stride != 1):
@@ -134,8 +126,10 @@ class STGCN(Backbone):
         self.data_bn = nn.BatchNorm1d(in_channels * num_joints) if data_bn else nn.Identity()
         self.st_gcn_networks = nn.ModuleList()
         for i, (channels, stride) in enumerate(STAGES):
-            drop = dropout if i else 0
-            self.st_gcn_networks.append(STGCNBlock(in_channels, channels, num_groups, stride, drop, residual=i > 0))
+            gcn = GraphConv(in_channels, channels, num_groups)
+            tcn = [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+            tcn += time_layers(channels, stride, dropout if i else 0)
+            self.st_gcn_networks.append(JointBlock(gcn, tcn, in_channels, channels, stride, residual=i > 0))
             in_channels = channels
         self.edge_importance: nn.ParameterList | None = None
         if edge_importance_weighting:
