@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import names
 import tables
 
 from intarsia.config import schema
@@ -21,7 +22,7 @@ from intarsia.config.check import CODES
 from intarsia.engine import loop
 from intarsia.engine.stage import Stage
 
-GUIDES = Path(__file__).resolve().parent / 'guides'
+DOCS = Path(__file__).resolve().parent
 
 
 def stages() -> str:
@@ -68,7 +69,7 @@ def _rows(node: ast.ClassDef) -> list[str]:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    'stages': stages, 'loop': loop_source, 'codes': codes, 'fields': fields, **tables.PARTS,
+    'stages': stages, 'loop': loop_source, 'codes': codes, 'fields': fields, **tables.PARTS, **names.PARTS,
 }  # fmt: skip
 
 
@@ -83,8 +84,8 @@ def filled(text: str) -> str:
 
 
 def main() -> None:
-    """Rewrite the guides."""
-    for guide in sorted(GUIDES.rglob('*.md')):
+    """Rewrite the guides and the reference."""
+    for guide in sorted([*DOCS.glob('guides/**/*.md'), *DOCS.glob('reference/*.md')]):
         guide.write_text(filled(guide.read_text(encoding='utf-8')), encoding='utf-8')
 
 

@@ -18,5 +18,6 @@ _LAZY = {'build_model': 'intarsia.api.models', 'load': 'intarsia.api.models'}
 def __getattr__(name: str) -> Any:
     """Import the public functions when they are first used: ``import intarsia`` alone loads no torch."""
     if name in _LAZY:
+        importlib.import_module('intarsia.openmmlab')  # configs may name modules that import the old packages
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'intarsia' has no attribute '{name}'")

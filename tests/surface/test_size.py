@@ -34,7 +34,8 @@ def test_no_file_has_a_name_that_says_nothing():
 
 
 def test_kwargs_are_only_taken_to_be_forwarded():
-    for file in files():
+    """Except by what has the signatures of the old packages."""
+    for file in (file for file in files() if 'openmmlab' not in file.parts):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.FunctionDef) and node.name == '__init__' and node.args.kwarg:
                 name = node.args.kwarg.arg

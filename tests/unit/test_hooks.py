@@ -127,6 +127,14 @@ def test_when_an_evaluation_is_due(start, interval, evaluated):
     assert seen == evaluated
 
 
+@pytest.mark.parametrize(('interval', 'changes', 'evaluated'), [
+    (5, [(10, 1)], [5, 9, 10, 11, 12]), (3, [(6, 2), (10, 1)], [3, 6, 8, 9, 10, 11, 12]),
+])  # fmt: skip
+def test_intervals_that_change_as_mmengine_changes_them(interval, changes, evaluated):
+    hook = Evaluation(interval=interval, dynamic_intervals=changes)
+    assert [epoch for epoch in range(1, 13) if hook._is_due(epoch)] == evaluated
+
+
 def test_rules_are_told_from_names():
     assert infer_rule('accuracy_top-1') == infer_rule('mIoU') == infer_rule('coco/AP') == 'greater'
     assert infer_rule('loss_cls') == infer_rule('NME') == infer_rule('EPE') == 'less'

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 
 from intarsia.api.data import build_loader, loader_config
+from intarsia.api.evaluation import make_evaluator
 from intarsia.api.models import build_model, facts_of, tell_facts
+from intarsia.api.parts import Parts
 from intarsia.api.place import Place
 from intarsia.api.tasks import Task, find_task
 from intarsia.config.dump import dump_python
@@ -33,11 +35,19 @@ from intarsia.engine.training_hooks import register_training_hooks
 from intarsia.optim.build import build_optimizer
 from intarsia.optim.groups import describe_groups
 
+NO_PARTS = Parts()
+
 
 def assemble(
-    run: RunConfig, config: ConfigFile, place: Place, *, validate: bool = True, console: Any = None
+    run: RunConfig,
+    config: ConfigFile,
+    place: Place,
+    *,
+    validate: bool = True,
+    console: Any = None,
+    parts: Parts = NO_PARTS,
 ) -> tuple[BaseRunner, list[Any]]:
-    """Build every part of a run: model, optimizer, loaders, hooks, runner.
+    """Build every part of a run that is not there yet: model, optimizer, loaders, hooks, runner.
 
     Returns:
         The runner, with its hooks registered, and one loader for every flow of the workflow.
@@ -48,10 +58,13 @@ def assemble(
     set_up_process(run)
     task, seed = find_task(run.model, run.task), run.seed or 0
     modes = [str(mode) for mode, _ in run.workflow]
-    loaders = {mode: build_loader(run, mode, task, place, seed, for_loss=True) for mode in dict.fromkeys(modes)}
+    loaders = {
+        mode: build_loader(run, mode, task, place, seed, for_loss=True, dataset=parts.datasets.get(mode))
+        for mode in dict.fromkeys(modes)
+    }
     for mode, loader in loaders.items():
         _check_data(run, task, loader.dataset, mode)
-    model = place_model(build_model(run.model), run, place)
+    model = place_model(build_model(run.model, task=run.task) if parts.model is None else parts.model, run, place)
     facts = facts_of(loaders['train'].dataset)
     tell_facts(model, facts)
     assert run.optimizer is not None
@@ -65,7 +78,7 @@ def assemble(
         optimizer=optimizer,
         work_dir=place.work_dir,
         logger=logger,
-        meta=_meta(run, config, facts),
+        meta={**_meta(run, config, facts), **parts.meta},
         seed=seed,
         strategy=strategy,
         rank=place.world.rank,
@@ -163,9 +176,10 @@ def _register_evaluation(runner: BaseRunner, run: RunConfig, task: Task, place: 
     _check_data(run, task, loader.dataset, 'val')
     hook = EvalHook(
         loader,
-        task.make_evaluator(loader.dataset, evaluation),
+        make_evaluator(task, loader.dataset, evaluation),
         interval=evaluation.interval,
         start=evaluation.start,
+        dynamic_intervals=evaluation.dynamic_intervals,
         by_epoch=evaluation.by_epoch,
         save_best=evaluation.save_best,
         rule=evaluation.rule,

@@ -115,7 +115,7 @@ class Trial:
         data = dataclasses.replace(run.data, train_dataloader=alone)
         loader = build_loader(dataclasses.replace(run, data=data), 'train', task, place, run.seed or 0)
         self.batch: Mapping[str, Any] = next(iter(loader))
-        self.model = place_model(build_model(run.model), run, place)
+        self.model = place_model(build_model(run.model, task=run.task), run, place)
         self.num_samples = len(self.batch[self.model.input_key])
         self.strategy = make_strategy(self.model, run, place)
         assert run.optimizer is not None

@@ -12,7 +12,9 @@ from intarsia.api.place import Place
 from intarsia.api.tasks import Task
 from intarsia.config.pipelines import joined, pipeline_of, with_pipeline
 from intarsia.config.schema import DataConfig, LoaderConfig, RunConfig
+from intarsia.core.arguments import signature_of
 from intarsia.core.registries import DATASETS, SAMPLERS
+from intarsia.core.registry import Registry
 from intarsia.data.device import DeviceNormalize, ToDevice, split_normalize
 from intarsia.data.loader import Loader
 from intarsia.data.transforms.transform import Compose
@@ -33,7 +35,7 @@ def loader_config(data: DataConfig, split: str, evaluated_at_once: int | None = 
 
 
 def build_loader(
-    config: RunConfig, split: str, task: Task, place: Place, seed: int, *, for_loss: bool = False
+    config: RunConfig, split: str, task: Task, place: Place, seed: int, *, for_loss: bool = False, dataset: Any = None
 ) -> Loader:
     """The loader of ``data.train``, ``data.val`` or ``data.test``.
 
@@ -44,14 +46,16 @@ def build_loader(
         place: Where batches go, and which part of the samples is this process's.
         seed: Seed of order and pipelines.
         for_loss: Whether losses are computed, which needs what the training pipeline collects.
+        dataset: The data set, if it has been built already.
     """
     values = loader_config(config.data, split, None if for_loss else task.evaluated_at_once)
-    is_train = split == 'train'
-    node = joined(getattr(config.data, split))
-    if for_loss and not is_train:
-        node = with_pipeline(node, config.data.val_loss_pipeline or pipeline_of(joined(config.data.train)))
-    node, normalize = take_normalize(node, task.name)
-    dataset = build_dataset(node, task, test_mode=not is_train)
+    is_train, normalize = split == 'train', None
+    if dataset is None:
+        node = joined(getattr(config.data, split))
+        if for_loss and not is_train:
+            node = with_pipeline(node, config.data.val_loss_pipeline or pipeline_of(joined(config.data.train)))
+        node, normalize = take_normalize(node, task.name)
+        dataset = build_dataset(node, task, test_mode=not is_train)
     shuffle = is_train if values.shuffle is None else values.shuffle
     sampler = values.sampler or dict(type='RandomSampler' if shuffle else 'SequentialSampler')
     return Loader(
@@ -78,7 +82,14 @@ def build_dataset(node: Mapping[str, Any], task: Task, test_mode: bool) -> Any:
         return registry.build({**node, 'dataset': build_dataset(node['dataset'], task, test_mode)})
     if isinstance(node.get('datasets'), (list, tuple)):
         return registry.build({**node, 'datasets': [build_dataset(n, task, test_mode) for n in node['datasets']]})
-    return registry.build({'test_mode': True, **node} if test_mode else node)
+    return registry.build({'test_mode': True, **node} if test_mode and _takes_mode(node, registry) else node)
+
+
+def _takes_mode(node: Mapping[str, Any], registry: Registry) -> bool:
+    """Whether a data set knows ``test_mode``; one of a user's own may not."""
+    kind = node.get('type')
+    signature = signature_of(registry.get(kind) if isinstance(kind, str) else kind)
+    return signature.is_open or 'test_mode' in signature.arguments
 
 
 def take_normalize(node: Mapping[str, Any], task: str) -> tuple[Mapping[str, Any], DeviceNormalize | None]:

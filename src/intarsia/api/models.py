@@ -21,12 +21,13 @@ from intarsia.engine.environment import pick_device
 from intarsia.nn.weights import find_weights, load_state_dict, read_checkpoint
 
 
-def build_model(model: Mapping[str, Any], *, init: bool = True) -> Any:
+def build_model(model: Mapping[str, Any], *, init: bool = True, task: str | None = None) -> Any:
     """Build a network from its config.
 
     Args:
         model: ``dict(type='ImageClassifier', backbone=dict(...), ...)``, of either generation. It is not changed.
         init: Whether its weights are initialized as the config says (which may load pretrained ones).
+        task: Of a model of the user's own that belongs to none.
 
     Returns:
         The model, in training mode.
@@ -35,11 +36,11 @@ def build_model(model: Mapping[str, Any], *, init: bool = True) -> Any:
         ConfigError: All mistakes in ``model``, together.
     """
     model = house_model(with_bare_names(model))
-    task = find_task(model)
-    findings = list(check_node(model, MODELS.of(task.name), 'model'))
+    name = find_task(model, task).name
+    findings = list(check_node(model, MODELS.of(name), 'model'))
     if findings:
         raise ConfigError([Problem(f.code, f.message, f.path, suggestion=f.suggestion) for f in findings])
-    built = MODELS.of(task.name).build(model)
+    built = MODELS.of(name).build(model)
     if init and hasattr(built, 'init_weights'):
         built.init_weights()
     return built
@@ -72,11 +73,13 @@ def load(
     return load_model(ready(house_form(read), files=False), checkpoint, device=device)
 
 
-def load_model(config: ConfigFile, checkpoint: str | Path | None, *, device: str | None = None) -> Any:
-    """As :func:`load`, from a config that has been checked."""
+def load_model(
+    config: ConfigFile, checkpoint: str | Path | None, *, device: str | None = None, model: Any = None
+) -> Any:
+    """As :func:`load`, from a config that has been checked, and with a model if it has been built already."""
     values = config.values
     model_cfg = without_pretrained(values['model']) if checkpoint is not None else values['model']
-    model = build_model(model_cfg)
+    model = build_model(model_cfg, task=values.get('task')) if model is None else model
     if checkpoint is not None:
         content = read_checkpoint(find_weights(checkpoint))
         load_state_dict(model, content.get('state_dict', content))
@@ -97,8 +100,19 @@ def facts_of(dataset: Any) -> dict[str, Any]:
     return {name: list(value) for name, value in found.items() if value is not None}
 
 
+def fact_of(meta: Mapping[str, Any], name: str) -> list[Any] | None:
+    """A fact from the ``meta`` of a checkpoint, of either generation; None if it is not there."""
+    newer = meta.get('dataset_meta') or {}
+    value = meta.get(name, newer.get(FACTS[name], newer.get(name)))
+    if value is None or isinstance(value, str) or not len(value):
+        return None
+    found: list[Any] = value.tolist() if hasattr(value, 'tolist') else list(value)
+    return found
+
+
 def tell_facts(model: Any, facts: Mapping[str, Any]) -> None:
     """Let a model know the names, and the colours, of its classes."""
     for name, attribute in FACTS.items():
-        if facts.get(name):
-            setattr(model, attribute, facts[name])
+        value = fact_of(facts, name)
+        if value is not None:
+            setattr(model, attribute, value)

@@ -43,10 +43,10 @@ def probe_model(config: ConfigFile) -> list[Problem]:
     entered: list[tuple[str, nn.Module, Any]] = []
     try:
         with torch.device('meta'):
-            model = build_model(without_pretrained(values['model']), init=False).eval()
+            model = build_model(without_pretrained(values['model']), init=False, task=values.get('task')).eval()
     except ConfigError as error:
         return located(error, config).problems
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, ImportError) as error:
         notes = ''.join(f' ({note})' for note in getattr(error, '__notes__', ()))
         return _problems(
             'bad-config', f'the model cannot be built: {type(error).__name__}: {error}{notes}.', 'model', config

@@ -117,4 +117,9 @@ def find_task(model: Mapping[str, Any], fallback: str | None = None) -> Task:
     if name is None:
         message = f"{kind} belongs to no task; say which: task = 'classification'."
         raise ConfigError(Problem('missing-field', message, 'model.type'))
+    return task_named(name)
+
+
+def task_named(name: str) -> Task:
+    """The task of a name: ``'classification'``, ``'segmentation'``, ``'pose'`` or ``'action'``."""
     return importlib.import_module(f'intarsia.tasks.{name}.task').TASK

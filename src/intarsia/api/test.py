@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from intarsia.api.data import build_loader
+from intarsia.api.evaluation import make_evaluator
 from intarsia.api.models import load_model
 from intarsia.api.place import Place, find_place
 from intarsia.api.tasks import find_task, ready
@@ -43,7 +44,7 @@ def _test(run: RunConfig, config: ConfigFile, checkpoint: str | Path, place: Pla
     model = load_model(config, checkpoint, device=str(place.device))
     task = find_task(run.model, run.task)
     loader = build_loader(run, 'test', task, place, run.seed or 0)
-    evaluator = task.make_evaluator(loader.dataset, run.evaluation or EvaluationConfig())
+    evaluator = make_evaluator(task, loader.dataset, run.evaluation or EvaluationConfig())
     metrics = evaluate(model, loader, evaluator)
     return {
         'metrics': metrics,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from intarsia.api.assemble import assemble
+from intarsia.api.assemble import NO_PARTS, assemble
+from intarsia.api.parts import Parts
 from intarsia.api.place import Place, find_place
 from intarsia.api.probe import probe_model
 from intarsia.api.tasks import ready
@@ -44,45 +45,47 @@ class TrainResult:
     rank: int = 0
 
 
-def train(config: ConfigFile, *, validate: bool = True, console: Any = None) -> TrainResult:
+def train(config: ConfigFile, *, validate: bool = True, console: Any = None, parts: Parts = NO_PARTS) -> TrainResult:
     """Check a config, assemble its run and run it.
 
     Args:
         config: As read, with the command line's values applied.
         validate: Whether it is evaluated during training.
         console: A ``rich.console.Console`` for a live display; None logs plain lines.
+        parts: What has been built already.
 
     Raises:
         ConfigError: The config has mistakes.
         CheckpointError: A checkpoint is missing, broken or does not fit.
     """
     try:
-        return _train(config, validate=validate, console=console)
+        return _train(config, validate=validate, console=console, parts=parts)
     except ConfigError as error:
         raise located(error, config) from error
 
 
-def _train(config: ConfigFile, *, validate: bool, console: Any) -> TrainResult:
+def _train(config: ConfigFile, *, validate: bool, console: Any, parts: Parts) -> TrainResult:
     config = ready(config)
     run = to_run_config(config.values)
     _need(run)
-    problems = probe_model(config)
+    problems = probe_model(config) if parts.model is None else []
     if problems:
         raise ConfigError(problems)
     work_dir = Path(run.work_dir or Path('work_dirs') / (config.file.stem if config.file else 'run'))
     place = find_place(run, work_dir)
+    place = replace(place, timestamp=parts.timestamp or place.timestamp)
     try:
-        return _run(run, config, place, work_dir, validate=validate, console=console)
+        return _run(run, config, place, work_dir, validate=validate, console=console, parts=parts)
     finally:
         stop()
 
 
 def _run(
-    run: RunConfig, config: ConfigFile, place: Place, work_dir: Path, *, validate: bool, console: Any
+    run: RunConfig, config: ConfigFile, place: Place, work_dir: Path, *, validate: bool, console: Any, parts: Parts
 ) -> TrainResult:
     checkpoint = from_first(_checkpoint_to_resume(run, work_dir))
     run = replace(run, seed=from_first(_seed(run, checkpoint)))
-    runner, loaders = assemble(run, config, place, validate=validate, console=console)
+    runner, loaders = assemble(run, config, place, validate=validate, console=console, parts=parts)
     if checkpoint is not None:
         runner.resume(checkpoint)
     elif run.load_from:

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+import intarsia.openmmlab  # noqa: F401 - modules of users, also in workers, may import the old packages
 from intarsia.cli.options import FLAGS
 from intarsia.core.errors import CheckpointError, ConfigError, IntarsiaError, closest
 from intarsia.core.version import __version__
@@ -23,6 +24,7 @@ COMMANDS = {
     'plot': 'draw the schedules of a run',
     'list': 'list components by registry',
     'recipes': 'list the config files that come with the package',
+    'convert': 'make weights of other libraries, or of the old toolboxes, a file that our models load',
     'checkpoint': 'show what is in a checkpoint, or make one file of its shards',
     'batch-size': 'find the largest batch that fits into memory',
     'env': 'print versions and devices, for a bug report',

@@ -77,9 +77,10 @@ def import_custom_modules(config: ConfigFile) -> Iterator[Finding]:
             importlib.import_module(module)
         except Exception as error:
             if not (allow_failed and isinstance(error, ImportError)):
-                message = (
-                    f'importing {module} failed: {type(error).__name__}: {error}. Searched: {", ".join(sys.path)}.'
-                )
+                is_itself = isinstance(error, ModuleNotFoundError) and f'{module}.'.startswith(f'{error.name}.')
+                searched = f' Searched: {", ".join(sys.path)}.' if is_itself else ''
+                text = str(error).rstrip('.')
+                message = f'importing {module} failed: {type(error).__name__}: {text}.{searched}'
                 yield Finding('import-failed', message, 'custom_imports')
 
 

@@ -16,6 +16,7 @@ CHILD_REGISTRIES: dict[str, Registry] = {
     'conv_cfg': registries.CONV_LAYERS,
     'norm_cfg': registries.NORM_LAYERS,
     'act_cfg': registries.ACTIVATION_LAYERS,
+    'ffn_act_cfg': registries.ACTIVATION_LAYERS,
     'padding_cfg': registries.PADDING_LAYERS,
     'plugins': registries.PLUGIN_LAYERS,
     'upsample_cfg': registries.PLUGIN_LAYERS,

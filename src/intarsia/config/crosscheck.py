@@ -148,7 +148,10 @@ def _missing_files(value: Any, path: str, key: str = '', root: str | None = None
     """Walks a node; ``key`` is its name without the places in lists, ``root`` the folder of a data set's paths."""
     if isinstance(value, Mapping):
         own_root = value.get('data_root') if isinstance(value.get('data_root'), str) else None
+        is_theirs = isinstance(value.get('type'), str) and DATASETS.user_component(value['type']) is not None
         for name, item in value.items():
+            if is_theirs and isinstance(item, str):  # a data set of the user's own joins paths as it likes
+                continue
             yield from _missing_files(item, f'{path}.{name}', str(name), own_root)
     elif isinstance(value, (list, tuple)):
         for i, item in enumerate(value):

@@ -76,6 +76,8 @@ class EvaluationConfig:
     """Epochs (or iterations) between two evaluations."""
     start: int | None = None
     """First epoch (or iteration) that is evaluated."""
+    dynamic_intervals: Sequence[Any] = ()
+    """Later intervals: ``[(280, 1)]`` evaluates every epoch from the 280th on, ``[(280, 1), (290, 2)]`` so on."""
     by_epoch: bool | None = None
     """Whether ``interval`` counts epochs; by default what the runner counts."""
     metric: str | Node | Sequence[Any] | None = None
@@ -84,6 +86,10 @@ class EvaluationConfig:
     """``metric``, as older configs of actions call it."""
     metric_options: Node = field(default_factory=dict)
     """Options of the metrics: ``dict(topk=(1, 5))``."""
+    topk: int | Sequence[int] | None = None
+    """``metric_options=dict(topk=...)``, as older configs of actions say it."""
+    rle_score: bool | None = None
+    """``metric_options=dict(rle_score=...)``, as older configs of poses say it."""
     save_best: str | bool | Sequence[str] | None = None
     """Metric whose best checkpoint is kept, or several; ``'auto'`` takes the first."""
     rule: Literal['greater', 'less'] | Sequence[str] | None = None
@@ -242,6 +248,9 @@ def to_run_config(values: Mapping[str, Any]) -> RunConfig:
     return RunConfig(**taken)
 
 
+OPTIONS = ('topk', 'rle_score')
+"""Fields of ``evaluation`` that are options of its metrics."""
+
 OTHER_NAMES = {'videos_per_gpu': 'samples_per_gpu', 'metrics': 'metric'}
 """Fields of the sections ``data`` and ``evaluation`` that mean another one."""
 
@@ -254,6 +263,9 @@ def _section(name: str, value: Any) -> Any:
     if name in SECTIONS and isinstance(value, Mapping):
         fields = _with_own_names(value)
         loaders = {key: _with_own_names(each) for key, each in fields.items() if key.endswith('_dataloader')}
+        options = {key: fields[key] for key in OPTIONS if name == 'evaluation' and fields.get(key) is not None}
+        if options:
+            fields['metric_options'] = {**fields.get('metric_options', {}), **options}
         return SECTIONS[name](**{**fields, **loaders})
     if value is None and name == 'dist_params':
         return {}

@@ -10,6 +10,7 @@ import ast
 import functools
 import importlib.util
 import inspect
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,22 @@ def signature_of(target: Any) -> Signature:
         accepted = {**accepted, **{k: v for k, v in parameters.items() if k not in accepted}}
         if not forwards:
             return Signature(accepted)
+        if base.__module__.partition('.')[0] not in ('intarsia', 'torch') and not _hands_on(init):
+            return Signature(accepted, is_open=True)
     return Signature(accepted)
+
+
+def _hands_on(init: Any) -> bool:
+    """Whether a constructor calls another one with its ``**kwargs``; yes if its source is not there."""
+    try:
+        node = ast.parse(textwrap.dedent(inspect.getsource(init))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return True
+    kwarg = node.args.kwarg if isinstance(node, ast.FunctionDef) else None
+    calls = [n for n in ast.walk(node) if isinstance(n, ast.Call)]
+    inits = [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == '__init__']
+    given = [k.value.id for c in inits for k in c.keywords if k.arg is None and isinstance(k.value, ast.Name)]
+    return kwarg is None or kwarg.arg in given
 
 
 def _own_parameters(function: Any, skip_first: bool = False) -> tuple[dict[str, Argument], bool]:

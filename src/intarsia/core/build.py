@@ -35,7 +35,7 @@ def build_from_cfg(cfg: Mapping[str, Any], registry: Registry, default_args: Map
         raise KeyError(f"a config node for {registry.name} must contain the key 'type', but has {sorted(cfg)}")
     kind = arguments.pop('type')
     if isinstance(kind, str):
-        kind = registry.get(kind)
+        kind = registry.find(kind).target
     elif not (inspect.isclass(kind) or inspect.isroutine(kind)):
         raise TypeError(f'type must be a name in {registry.name}, a class or a function, not {kind!r}')
     check_arguments(kind, arguments)

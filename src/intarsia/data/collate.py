@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """A value of a sample that says itself what a batch holds of it."""
+
+    def batch_of(self, values: Sequence[Any]) -> Any:
+        """What a batch holds of the values of its samples, this one first: a tensor or a list.
+
+        Args:
+            values: The values of all samples, of the same kind.
+        """
+        ...
 
 
 class Unstacked(NamedTuple):
     """A value of a sample that batches hold as a list, for its shape differs from sample to sample."""
 
     value: Any
+
+    def batch_of(self, values: Sequence[Any]) -> list[Any]:
+        """The values in a list."""
+        return [each.value for each in values]
 
 
 def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -39,8 +56,8 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _join(key: str, values: list[Any]) -> Any:
     first = values[0]
-    if isinstance(first, Unstacked):
-        return [each.value for each in values]
+    if isinstance(first, Batched):
+        return first.batch_of(values)
     if isinstance(first, list) and first and all(isinstance(each, list) and len(each) == len(first) for each in values):
         versions = [_join(key, list(each)) for each in zip(*values, strict=True)]
         return versions[0] if len(versions) == 1 else versions

@@ -55,3 +55,41 @@ class Evaluator(Protocol):
     def reset(self) -> None:
         """Forget what was counted."""
         ...
+
+
+class Evaluators:
+    """Several evaluators as one.
+
+    Args:
+        evaluators: In the order of their values.
+    """
+
+    def __init__(self, evaluators: Sequence[Evaluator]) -> None:
+        self.evaluators = list(evaluators)
+
+    def update(self, results: Sequence[Any], batch: Mapping[str, Any]) -> None:
+        """Count one batch in each."""
+        for evaluator in self.evaluators:
+            evaluator.update(results, batch)
+
+    def compute(self) -> dict[str, Any]:
+        """Metrics of all."""
+        return {name: value for evaluator in self.evaluators for name, value in evaluator.compute().items()}
+
+    def table(self) -> str:
+        """Their tables."""
+        return '\n'.join(filter(None, (evaluator.table() for evaluator in self.evaluators)))
+
+    def state(self) -> list[Any]:
+        """What each has counted."""
+        return [evaluator.state() for evaluator in self.evaluators]
+
+    def merge(self, state: Sequence[Any]) -> None:
+        """Add what another process has counted."""
+        for evaluator, part in zip(self.evaluators, state, strict=True):
+            evaluator.merge(part)
+
+    def reset(self) -> None:
+        """Forget what was counted."""
+        for evaluator in self.evaluators:
+            evaluator.reset()

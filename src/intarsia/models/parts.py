@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,9 +34,14 @@ def build_part(
 
 
 def build_backbone(backbone: Any, task: str, pretrained: str | None) -> Any:
-    """A backbone from its config; ``pretrained`` names its weights, which win over what its config says."""
+    """A backbone from its config; ``pretrained`` names its weights, which win over what its config says.
+
+    One whose ``init_weights`` takes ``pretrained``, as early versions of the older toolboxes had it, gets it there.
+    """
     built = build_part(backbone, task)
-    if pretrained is not None:
+    if pretrained is not None and 'pretrained' in inspect.signature(getattr(built, 'init_weights', int)).parameters:
+        built.init_weights = functools.partial(built.init_weights, pretrained=pretrained)
+    elif pretrained is not None:
         built.init_cfg = {'type': 'Pretrained', 'checkpoint': pretrained}
     return built
 

@@ -211,7 +211,8 @@ def parse_losses(losses: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
     if not summands:
         raise ValueError(f"no entry has 'loss' in its name, so there is nothing to minimize: {sorted(values)}")
     total = summands[0] if len(summands) == 1 else torch.stack(summands).sum()
-    return total, {name: value.detach() for name, value in {**values, 'loss': total}.items()}
+    logged = {name: value.detach() for name, value in values.items()}
+    return total, {**logged, 'loss': total.detach().clone()}  # hooks of users divide the loss in place
 
 
 def _mean(name: str, value: Any) -> Tensor:

@@ -28,6 +28,10 @@ WRAPPERS = {'torchvision': 'TorchVisionWrapper', 'pytorchvideo': 'PytorchVideoWr
 """Packages whose transforms of clips are wrapped."""
 
 
+MODELS = {'torchvision': 'TorchVisionModel', 'timm': 'TimmModel'}
+"""Packages whose networks are wrapped."""
+
+
 def bare(name: str) -> str:
     """``'mmcls.ResNet'`` and ``'mmpretrain.models.ResNet'`` are ``'ResNet'``; other packages' names stay."""
     package, dot, rest = name.partition('.')
@@ -52,7 +56,9 @@ def with_bare_names(value: Any, in_pipeline: bool = False) -> Any:
         }
         found |= {key: bare(found[key]) for key in NAMING if isinstance(found.get(key), str)}
         package, _, name = str(found.get('type')).partition('.')
-        return {**found, 'type': WRAPPERS[package], 'op': name} if in_pipeline and package in WRAPPERS else found
+        if in_pipeline and package in WRAPPERS:
+            return {**found, 'type': WRAPPERS[package], 'op': name}
+        return {**found, 'type': MODELS[package], 'model_name': name} if package in MODELS else found
     if type(value) in (list, tuple):
         return type(value)(with_bare_names(each, in_pipeline) for each in value)
     return value

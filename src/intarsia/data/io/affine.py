@@ -34,6 +34,7 @@ def rotate(
     border: Color = (0, 0, 0),
     interpolation: str = 'bilinear',
     auto_bound: bool = False,
+    border_mode: int = cv2.BORDER_CONSTANT,
 ) -> Array:
     """Rotate an image.
 
@@ -45,16 +46,17 @@ def rotate(
         border: Colour of what comes from outside, by channel.
         interpolation: A name OpenCV has, see :data:`intarsia.data.io.geometry.INTERPOLATIONS`.
         auto_bound: Make the frame as large as the whole rotated image needs; otherwise it stays, and cuts corners off.
+        border_mode: OpenCV's number for what comes from outside, if it is not a colour.
     """
     height, width = img.shape[:2]
     middle = center if center is not None else ((width - 1) * 0.5, (height - 1) * 0.5)
     matrix = cv2.getRotationMatrix2D(middle, -angle, scale)
     if not auto_bound:
-        return warp(img, matrix, border, interpolation)
+        return warp(img, matrix, border, interpolation, border_mode=border_mode)
     cos, sin = np.abs(matrix[0, :2])
     new_width, new_height = height * sin + width * cos, height * cos + width * sin
     matrix[:, 2] += (new_width - width) * 0.5, (new_height - height) * 0.5
-    return warp(img, matrix, border, interpolation, (round(new_height), round(new_width)))
+    return warp(img, matrix, border, interpolation, (round(new_height), round(new_width)), border_mode)
 
 
 def shear(
@@ -83,7 +85,14 @@ def translate(
     return warp(img, matrix, border, interpolation)
 
 
-def warp(img: Array, matrix: Array, border: Color, interpolation: str, size: tuple[int, ...] | None = None) -> Array:
+def warp(
+    img: Array,
+    matrix: Array,
+    border: Color,
+    interpolation: str,
+    size: tuple[int, ...] | None = None,
+    border_mode: int = cv2.BORDER_CONSTANT,
+) -> Array:
     """Put each pixel where ``matrix`` ``(2, 3)`` says, in a frame of ``size`` ``(height, width)``."""
     code = interpolation_code(interpolation)
     size = size or img.shape[:2]
@@ -99,7 +108,7 @@ def warp(img: Array, matrix: Array, border: Color, interpolation: str, size: tup
     # Both coordinates of a pixel in 32 bits: half the passes over memory that two int16 planes would take.
     whole = (y << 16 | (x & 0xFFFF)).astype('<i4').view('<i2').reshape(*size, 2)
     code = cv2.INTER_LINEAR if code == cv2.INTER_AREA else code
-    warped = cv2.remap(img, whole, weights, code, borderValue=tuple(border))  # type: ignore[arg-type]
+    warped = cv2.remap(img, whole, weights, code, None, border_mode, tuple(border))  # type: ignore[arg-type]
     return warped.reshape(*size, *img.shape[2:])
 
 

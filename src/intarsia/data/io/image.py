@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,20 +68,26 @@ def read_image(
     return swap_red_blue(img) if channel_order == 'rgb' else img
 
 
-def write_image(img: Array, path: str | os.PathLike[str], channel_order: Literal['bgr', 'rgb'] = 'bgr') -> None:
+def write_image(
+    img: Array,
+    path: str | os.PathLike[str],
+    channel_order: Literal['bgr', 'rgb'] = 'bgr',
+    params: Sequence[int] = (),
+) -> None:
     """Write an image in the format its file name asks for; missing folders are made.
 
     Args:
         img: ``(H, W)`` or ``(H, W, 3)``, uint8.
         path: Where to; the suffix (``.png``, ``.jpg``, ...) names the format.
         channel_order: Of ``img``.
+        params: Options of the format, as OpenCV numbers them: ``(cv2.IMWRITE_JPEG_QUALITY, 90)``.
 
     Raises:
         DataError: The format is unknown, or cannot hold such an array.
     """
     path = Path(path)
     try:
-        done, encoded = cv2.imencode(path.suffix, swap_red_blue(img) if channel_order == 'rgb' else img)
+        done, encoded = cv2.imencode(path.suffix, swap_red_blue(img) if channel_order == 'rgb' else img, params)
     except cv2.error as error:
         raise DataError(
             f'{path}: no image format for {img.dtype} {img.shape} and the suffix {path.suffix!r}'

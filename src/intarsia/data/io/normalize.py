@@ -53,7 +53,7 @@ def normalize(img: Array, mean: Array, std: Array, to_rgb: bool = True, table: A
 
 def denormalize(img: Array, mean: Array, std: Array, to_bgr: bool = True) -> Array:
     """Undo :func:`normalize`: ``img * std + mean``, float32, then the channels in BGR order if asked for."""
-    restored = (img * np.asarray(std, np.float32) + np.asarray(mean, np.float32)).astype(np.float32)
+    restored = (img * np.asarray(std)).astype(np.float32) + np.asarray(mean, np.float32)
     return swap_red_blue(restored) if to_bgr else restored
 
 

@@ -48,9 +48,9 @@ def adjust_color(img: Array, factor: float, backend: Backend = 'cv2') -> Array:
     return cv2.addWeighted(img, factor, gray, 1 - factor, 0)
 
 
-def adjust_sharpness(img: Array, factor: float) -> Array:
-    """Blend with a version smoothed over 3x3 pixels."""
-    smooth = cv2.filter2D(img, -1, _SMOOTH)
+def adjust_sharpness(img: Array, factor: float, kernel: Array = _SMOOTH) -> Array:
+    """Blend with a version smoothed over 3x3 pixels, or filtered with another kernel."""
+    smooth = cv2.filter2D(img, -1, kernel)
     blended = cv2.addWeighted(img, factor, smooth, 1 - factor, 0, dtype=cv2.CV_64F).reshape(img.shape)
     return _within_range(blended).astype(img.dtype)
 

@@ -63,7 +63,7 @@ def load_run_state(runner: BaseRunner, file: Path, resume_optimizer: bool = True
     meta = content.get('meta', {})
     if 'state_dict' not in content or 'iter' not in meta:
         raise CheckpointError(f'{file} holds weights only; use load_from instead of resume_from.')
-    load_state_dict(runner.model, content['state_dict'])
+    load_state_dict(runner.strategy.model, content['state_dict'])
     if resume_optimizer:
         if 'optimizer' not in content:
             raise CheckpointError(f'{file} was saved without its optimizer; use load_from instead of resume_from.')

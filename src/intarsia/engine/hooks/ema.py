@@ -120,7 +120,9 @@ class EMAHook(Hook):
 
     def _prepared(self, runner: BaseRunner) -> AverageOfWeights:
         if self.average is None:
-            self.average = AverageOfWeights(runner.model, self._begin_with_copy, self.interval, self.update_buffers)
+            self.average = AverageOfWeights(
+                runner.strategy.model, self._begin_with_copy, self.interval, self.update_buffers
+            )
         return self.average
 
     def _begin_with_copy(self, step: int) -> float:
@@ -182,7 +184,7 @@ class EMAHook(Hook):
             average.restart()
             return
         trained = {name.removeprefix('module.'): value for name, value in second.items() if name != 'steps'}
-        load_state_dict(runner.model, trained)
+        load_state_dict(runner.strategy.model, trained)
         average.load(content['state_dict'], int(second['steps']))
 
 

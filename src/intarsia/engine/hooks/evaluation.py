@@ -42,6 +42,8 @@ class EvalHook(Hook):
         rule: Whether more or less is better, one word or one for each metric; None tells from the metric's name.
         greater_keys: Parts of names that mean more, besides the usual ones.
         less_keys: Parts of names that mean less.
+        dynamic_intervals: Pairs ``(first, interval)``: from epoch (or iteration) ``first`` on, counted from 1, another
+            interval.
         loss_loader: Batches of validation losses, which are logged with the metrics; None computes none.
     """
 
@@ -56,10 +58,12 @@ class EvalHook(Hook):
         rule: Rule | Sequence[str] | None = None,
         greater_keys: Sequence[str] | None = None,
         less_keys: Sequence[str] | None = None,
+        dynamic_intervals: Sequence[tuple[int, int]] = (),
         loss_loader: Any = None,
     ) -> None:
-        if interval <= 0:
-            raise ValueError(f'the interval of evaluation must be positive, not {interval}')
+        self.dynamic_intervals = sorted((int(first), int(every)) for first, every in dynamic_intervals)
+        if min([interval, *(every for _, every in self.dynamic_intervals)]) <= 0:
+            raise ValueError(f'intervals of evaluation must be positive, not {interval}, {dynamic_intervals}')
         self.dataloader = dataloader
         self.evaluator = evaluator
         self.interval = interval
@@ -104,6 +108,9 @@ class EvalHook(Hook):
         """Nothing: validation flows are no epochs of training."""
 
     def _is_due(self, done: int) -> bool:
+        begun = [every for first, every in self.dynamic_intervals if first <= done + 1]
+        if begun:
+            return done >= (self.start or 0) and done % begun[-1] == 0
         first = self.start
         return done % self.interval == 0 if first is None else done >= first and (done - first) % self.interval == 0
 

@@ -20,6 +20,8 @@ from intarsia.models.task_model import Image, TaskModel, is_list_of_images
 from intarsia.tasks.pose.boxes import Boxes, boxes_of
 from intarsia.tasks.pose.codecs.codec import Codec, build_codec
 from intarsia.tasks.pose.dataset_info import DatasetInfo
+from intarsia.tasks.pose.heads.plain_head import PlainHead
+from intarsia.tasks.pose.heads.pose_head import PoseHead
 from intarsia.tasks.pose.results import PoseResult
 from intarsia.tasks.pose.transforms.boxes import PIXEL_STD
 from intarsia.tasks.pose.transforms.flip import partners
@@ -50,6 +52,7 @@ class TopDownModel(TaskModel):
         dataset_info: DatasetInfo | Mapping[str, Any] | str | None,
         init_cfg: Any,
         pretrained: str | None = None,
+        loss_pose: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.test_cfg = dict(test_cfg or {})
@@ -58,8 +61,18 @@ class TopDownModel(TaskModel):
         self.backbone = build_backbone(backbone, 'pose', pretrained)
         self.neck = build_part(neck, 'pose')
         self.add_module(self.head_attribute, build_head(head, self.codec))
-        if self.head is not None:
+        self._plain_head: PlainHead | None = None
+        if isinstance(self.head, PoseHead):
             self.head.test_cfg = self.test_cfg
+            self.head.codec = self.head.codec or self.codec
+        elif self.head is not None:
+            self.loss_pose = build_part(loss_pose, 'pose')
+            self._plain_head = PlainHead(self.head, self.loss_pose, self.codec, self.test_cfg)
+
+    @property
+    def face(self) -> Any:
+        """The head as this model calls it."""
+        return self._plain_head or self.head
 
     @property
     def with_neck(self) -> bool:
@@ -91,13 +104,8 @@ class TopDownModel(TaskModel):
             KeyError: Targets are missing.
             TypeError: The head has no losses.
         """
-        if not hasattr(self.head, 'losses'):
-            raise TypeError(
-                f'{type(self.head).__name__} has no losses(feats, targets), so it cannot be trained; '
-                'inherit from intarsia.tasks.pose.heads.pose_head.PoseHead'
-            )
         try:
-            return self.head.losses(self.extract_feat(inputs), targets)
+            return self.face.losses(self.extract_feat(inputs), targets)
         except KeyError as error:
             if error.args and error.args[0] in targets:
                 raise
@@ -124,8 +132,8 @@ class TopDownModel(TaskModel):
             return output
         meta, num_joints = metas[0] if metas else {}, getattr(self.head, 'out_channels', 0)
         index = flip_index_of(self.dataset_info, meta, num_joints)
-        mirrored = self.head.flip_back(self(inputs.flip(-1)), index)
-        return self.head.mean(output, mirrored)
+        mirrored = self.face.flip_back(self(inputs.flip(-1)), index)
+        return self.face.mean(output, mirrored)
 
     def results_of(self, inputs: Tensor, metas: Sequence[Meta] | None = None) -> list[PoseResult]:
         """One result, of one person, for every crop of a batch ``(N, C, H, W)``.
@@ -136,7 +144,7 @@ class TopDownModel(TaskModel):
                 ``bbox`` (x, y, width, height) and ``bbox_score`` go into the results. Without them joints are in
                 pixels of the crop.
         """
-        keypoints_nk2, score_nk = self.head.decode(self.outputs_of(inputs, metas))
+        keypoints_nk2, score_nk = self.face.decode(self.outputs_of(inputs, metas))
         size_2 = torch.tensor([inputs.shape[3], inputs.shape[2]], device=keypoints_nk2.device)
         center_n2, box_size_n2 = self._boxes_of_crops(metas, len(inputs), size_2)
         keypoints_nk2 = (keypoints_nk2 / size_2 - 0.5) * box_size_n2[:, None] + center_n2[:, None]
@@ -233,7 +241,7 @@ class TopDown(TopDownModel):
         init_cfg: Any = None,
     ) -> None:
         head = with_loss(keypoint_head, loss_pose)
-        super().__init__(backbone, neck, head, test_cfg, codec, dataset_info, init_cfg, pretrained)
+        super().__init__(backbone, neck, head, test_cfg, codec, dataset_info, init_cfg, pretrained, loss_pose)
 
     @property
     def head(self) -> Any:
@@ -277,14 +285,18 @@ def build_head(head: Any, codec: Codec | None) -> Any:
     """The head from its config, which is told the codec if it takes one."""
     if not isinstance(head, Mapping):
         return head
-    kind = head.get('type')
-    takes_codec = isinstance(kind, str) and 'codec' in signature_of(MODELS.of('pose').get(kind)).arguments
-    return build_part(head, 'pose', defaults={'codec': codec} if takes_codec else None)
+    return build_part(head, 'pose', defaults={'codec': codec} if _takes(head, 'codec') else None)
+
+
+def _takes(node: Mapping[str, Any], argument: str) -> bool:
+    kind = node.get('type')
+    return isinstance(kind, str) and argument in signature_of(MODELS.of('pose').get(kind)).arguments
 
 
 def with_loss(head: Any, loss_pose: Mapping[str, Any] | None) -> Any:
-    """The head's config with a loss, if it names none and there is one beside it."""
-    return head if loss_pose is None or not isinstance(head, Mapping) else {'loss_keypoint': loss_pose, **head}
+    """The head's config with a loss, if it takes one, names none, and there is one beside it."""
+    takes_loss = isinstance(head, Mapping) and _takes(head, 'loss_keypoint')
+    return {'loss_keypoint': loss_pose, **head} if loss_pose is not None and takes_loss else head
 
 
 def flip_index_of(info: DatasetInfo | None, meta: Meta, num_joints: int = 0) -> Sequence[int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from intarsia.config.dialects.one_x.data_sets import WRAPPERS, translate_data_set
+from intarsia.config.dialects.one_x.data_sets import WRAPPERS, known_data_sets, translate_data_set
 from intarsia.config.dialects.one_x.pipelines import translate_pipeline
 from intarsia.config.dialects.reader import House, Reader, moved
+from intarsia.core.index import by_name
 
 LOADER = {
     'batch_size': 'samples_per_gpu', 'num_workers': 'workers_per_gpu', 'persistent_workers': 'persistent_workers',
@@ -91,7 +92,15 @@ class _DataSets:
         if node.get('type') in WRAPPERS:
             return {**reader.rest(), **inner}
         found = {**translate_data_set(reader, self.task), **inner}
-        return found if self.is_training else {**found, 'test_mode': True}
+        is_theirs = str(node.get('type')) not in known_data_sets(self.task)
+        return found if self.is_training or is_theirs else {**found, 'test_mode': True}
+
+
+def _is_ours(metric: Any) -> bool:
+    """Whether a metric is not one of the user's own, whose arguments nobody knows."""
+    return isinstance(metric, Mapping) and any(
+        e.registry == 'METRICS' for e in by_name().get(str(metric.get('type')), ())
+    )
 
 
 def _translate_metrics(top: Reader, house: House) -> None:
@@ -101,7 +110,6 @@ def _translate_metrics(top: Reader, house: House) -> None:
         return
     nodes = [asked] if isinstance(asked, Mapping) else list(asked)
     metrics = [
-        {key: value for key, value in node.items() if key not in OF_FILES} if isinstance(node, Mapping) else node
-        for node in nodes
+        {key: value for key, value in node.items() if key not in OF_FILES} if _is_ours(node) else node for node in nodes
     ]
     house.put('evaluation.metric', metrics, source)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from intarsia.config.dialects.reader import Reader
+from intarsia.core.index import builtin_entries
 
 Translate = Callable[[Reader], dict[str, Any]]
 
@@ -134,6 +136,13 @@ USUAL: dict[str, Translate] = {
 SAME_BUT_NAMES = {'BaseSegDataset': 'CustomDataset'}
 
 
+@functools.cache
+def known_data_sets(task: str) -> frozenset[str]:
+    """Data sets that are not a user's own, whose arguments nobody knows."""
+    ours = {e.name for e in builtin_entries() if e.registry == 'DATASETS' and e.task in (task, None)}
+    return frozenset(ours | KINDS[task].keys() | POSE_NAMES.keys() | SAME_BUT_NAMES.keys())
+
+
 def translate_data_set(reader: Reader, task: str) -> dict[str, Any]:
     """One data set, without its pipeline and without what it wraps, which the caller has taken.
 
@@ -142,6 +151,8 @@ def translate_data_set(reader: Reader, task: str) -> dict[str, Any]:
         task: Whose.
     """
     kind = str(reader.take('type'))
+    if kind not in known_data_sets(task):
+        return {'type': kind, **reader.rest()}
     reader = Reader({'type': kind, **reader.rest()}, reader.path, reader.findings)
     translate = KINDS[task].get(kind, USUAL[task])
     found = {'type': SAME_BUT_NAMES.get(kind, kind), **translate(reader)}

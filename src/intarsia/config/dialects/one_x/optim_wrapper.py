@@ -39,6 +39,8 @@ def translate_optim_wrapper(reader: Reader, house: House) -> None:
     name, rules = CONSTRUCTORS.get(constructor, (constructor, {}))
     if name != 'DefaultOptimizerConstructor':
         house.put('optimizer.constructor', name, reader.place('constructor'))
+    if constructor == 'SwinOptimWrapperConstructor':  # its keys are parts of names
+        paramwise = {'custom_keys': paramwise} if paramwise else {}
     if paramwise:
         house.put('optimizer.paramwise_cfg', {**paramwise, **rules}, reader.place('paramwise_cfg'))
     update = {'grad_clip': reader.take('clip_grad')}

@@ -54,7 +54,7 @@ def _packed(
     if kind == 'PackInputs':
         return _classification(preprocessor, is_training)
     if kind == 'PackSegInputs':
-        return _segmentation(preprocessor, is_training)
+        return _segmentation(steps, preprocessor, is_training)
     if kind == 'PackPoseInputs':
         return _pose(preprocessor, is_training)
     return _streams(node, is_training) if kind == 'PackLocalizationInputs' else _action(steps, is_training)
@@ -89,16 +89,18 @@ def _classification(preprocessor: Mapping[str, Any], is_training: bool) -> list[
     return [*steps, {'type': 'ToTensor', 'keys': ['gt_label']}, {'type': 'Collect', 'keys': ['img', 'gt_label']}]
 
 
-def _segmentation(preprocessor: Mapping[str, Any], is_training: bool) -> list[Node]:
-    steps = _normalize('Normalize', preprocessor, _swaps(preprocessor))
+def _segmentation(steps: Sequence[Node], preprocessor: Mapping[str, Any], is_training: bool) -> list[Node]:
+    has_edges = any(step.get('type') == 'GenerateEdge' for step in steps)
+    own = _normalize('Normalize', preprocessor, _swaps(preprocessor))
     sizes = preprocessor if is_training else preprocessor.get('test_cfg') or {}
     pad = {key: sizes[key] for key in ('size', 'size_divisor') if sizes.get(key) is not None}
     if pad:
         values = {'pad_val': preprocessor.get('pad_val', 0), 'seg_pad_val': preprocessor.get('seg_pad_val', 255)}
-        steps.append({'type': 'Pad', **pad, **values})
+        own.append({'type': 'Pad', **pad, **values})
+    keys = ['img', 'gt_semantic_seg', *(['gt_edge_map'] if has_edges else [])]
     if not is_training:
-        return [*steps, {'type': 'ImageToTensor', 'keys': ['img']}, {'type': 'Collect', 'keys': ['img']}]
-    return [*steps, {'type': 'DefaultFormatBundle'}, {'type': 'Collect', 'keys': ['img', 'gt_semantic_seg']}]
+        return [*own, {'type': 'ImageToTensor', 'keys': ['img']}, {'type': 'Collect', 'keys': ['img']}]
+    return [*own, {'type': 'DefaultFormatBundle'}, {'type': 'Collect', 'keys': keys}]
 
 
 def _pose(preprocessor: Mapping[str, Any], is_training: bool) -> list[Node]:

@@ -67,7 +67,7 @@ def translate(values: Mapping[str, Any], origins: Origins, task: str | None) -> 
     findings: list[Finding] = []
     house, top = House(origins), Reader(values, '', findings)
     allowed = top.take(ALLOWED) or ()
-    task = task or SCOPES.get(str(values.get('default_scope')))
+    task = top.take('task') or task or SCOPES.get(str(values.get('default_scope')))
     preprocessor = _take_model(top, house, task)
     translate_loops(top, house)
     wrapper = top.take('optim_wrapper')
@@ -104,9 +104,18 @@ def _take_model(top: Reader, house: House, task: str | None) -> Mapping[str, Any
         found['train_cfg'] = {'augments': _augments(augments, found)}
     if task == 'action' and preprocessor.get('blending') is not None:
         found['train_cfg'] = {**(found.get('train_cfg') or {}), 'blending': preprocessor['blending']}
+    found |= _own_defaults(found, task)
     if model:
         house.put('model', found, 'model')
     return preprocessor
+
+
+def _own_defaults(model: Mapping[str, Any], task: str | None) -> dict[str, Any]:
+    """What networks of 1.x do where they say nothing, and those of 0.x do not."""
+    backbone = model.get('backbone')
+    if task == 'segmentation' and isinstance(backbone, Mapping) and backbone.get('type') == 'VisionTransformer':
+        return {'backbone': {'patch_bias': False, **backbone}}
+    return {'keeps_bm_mask': model.get('keeps_bm_mask', True)} if model.get('type') == 'BMN' else {}
 
 
 def _own_augments(train_cfg: Any) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+from .rel import RelativeStepLrUpdaterHook

@@ -1,0 +1,1 @@
+from .my_optimizer_constructor import MyOptimizerConstructor

@@ -1,0 +1,3 @@
+from .resnet_cifar import ResNet_CIFAR
+
+__all__ = ['ResNet_CIFAR']

@@ -1,0 +1,1 @@
+from .l1_loss import L1Loss, l1_loss

@@ -1,0 +1,1 @@
+from .gap import GlobalAveragePooling

@@ -1,0 +1,1 @@
+from .my_head import MyHead, BaseDerivedHead

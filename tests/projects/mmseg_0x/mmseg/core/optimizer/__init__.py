@@ -1,0 +1,2 @@
+from .my_optimizer import MyOptimizer
+from .cocktail_optimizer import CocktailOptimizerConstructor

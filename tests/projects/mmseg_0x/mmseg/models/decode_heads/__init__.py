@@ -1,0 +1,1 @@
+from .psp_head import PSPHead

@@ -1,0 +1,1 @@
+from .my_loss import MyLoss, my_loss
