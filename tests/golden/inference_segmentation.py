@@ -48,14 +48,14 @@ def run(
     """The outputs of one operation of a record, by their names there."""
     model, img_nchw = _model(classes, align_corners, test_cfg, head), torch.as_tensor(img)
     if operation == 'slide_inference':
-        return model.inference.logits(model, img_nchw)
+        return model.testing.logits(model, img_nchw)
     if operation in ('aug_test', 'SegTTAModel'):
         return _augmented(model, img_nchw, operation, **options)
     height, width = img_nchw.shape[2:]
     left, right, top, bottom = options.pop('padding_size', (0, 0, 0, 0))
     assert left == top == 0
     meta = {'img_shape': (height - bottom, width - right), **options}
-    logits_khw = model.inference.logits_at_original_size(model, img_nchw, [meta])[0]
+    logits_khw = model.testing.logits_at_original_size(model, img_nchw, [meta])[0]
     if operation == 'inference':
         return probabilities_of(logits_khw)[None]
     return {'seg_logits': logits_khw, 'pred': torch.as_tensor(model.results_of(img_nchw, [meta])[0].mask)[None]}
@@ -72,6 +72,6 @@ def _augmented(
             scaled = nn.functional.interpolate(img_nchw, size=scaled_size, mode='bilinear', align_corners=False)
             versions.append(scaled.flip(3) if flip else scaled)
             metas.append([dict(ori_shape=size, img_shape=scaled_size, flip=flip, flip_direction='horizontal')])
-    mean_khw = model.inference.mean_probabilities(model, versions, metas)[0]
+    mean_khw = model.testing.mean_probabilities(model, versions, metas)[0]
     pred = torch.as_tensor(model.results_of_augmented(versions, metas)[0].mask)[None]
     return {'prob': mean_khw[None], 'pred': pred} if operation == 'aug_test' else {'mean': mean_khw, 'pred': pred}

@@ -85,6 +85,8 @@ def _model_deviation(model: Any, record: Mapping[str, Any], task: str | None) ->
     elif task == 'segmentation':
         num, _, rows, columns = batch['img'].shape
         batch['gt_semantic_seg'] = _mask(num, rows, columns, model.num_classes)[:, None]
+        if 'gt_edge_map' in str(record['targets']):
+            batch |= _mask_with_edges(num, rows, columns, model.num_classes)
     elif task != 'action':
         batch['gt_label'] = _labels(record['targets'][0], len(batch['img']), _num_classes(record['model']))
     is_localizer = record['kind'] in losses_localization.KINDS
@@ -198,6 +200,13 @@ def _mask(num: int, rows: int, columns: int, num_classes: int, is_whole: bool = 
     mask = (i // 8 * 3 + j // 8 * 5 + n) % num_classes
     mask[:, :4] = 0 if is_whole else 255
     return mask
+
+
+def _mask_with_edges(num: int, rows: int, columns: int, num_classes: int) -> dict[str, Tensor]:
+    """The labels and edges of the record that has both."""
+    i, j = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing='ij')
+    mask, edges = (i // 8 * 3 + j // 8 * 5) % num_classes, ((i % 16 == 0) | (j % 16 == 0)).long()
+    return {key: each.expand(num, 1, -1, -1) for key, each in (('gt_semantic_seg', mask), ('gt_edge_map', edges))}
 
 
 def relative(value: float, kept: float) -> float:

@@ -16,8 +16,6 @@ from tests.golden.outcome import Outcome
 from tests.golden.outputs import compare
 
 TASK = 'segmentation'
-LARGE = 10**6
-"""Of a side that has no limit."""
 
 
 def run(record: dict[str, Any], folder: str) -> Outcome:
@@ -53,7 +51,7 @@ def _results_of(record: Mapping[str, Any], generation: str, folder: str) -> Name
 SAME = frozenset(
     {'AdjustGamma', 'CLAHE', 'LoadAnnotations', 'LoadImageFromFile', 'Normalize', 'PhotoMetricDistortion'}
     | {'RGB2Gray', 'RandomCrop', 'RandomCutOut', 'RandomFlip', 'RandomMosaic', 'Rerange', 'ResizeToMultiple'}
-    | {'SegRescale'}
+    | {'GenerateEdge', 'ResizeShortestEdge', 'SegRescale'}
 )
 """Transforms whose arguments are the same in both generations."""
 
@@ -68,10 +66,6 @@ TO_HOUSE: dict[str, Callable[[Node], Node]] = {
     'RandomResize': lambda n: renamed(n, TASK, type='Resize', scale='img_scale'),
     'RandomRotate': lambda n: {**n, 'pad_val': (n.get('pad_val', 0), 0, 0)},
     'Resize': lambda n: renamed(n, TASK, scale='img_scale'),
-    'ResizeShortestEdge': lambda n: {
-        'type': 'Resize',
-        'img_scale': (n.get('max_size', LARGE), n['scale'] if isinstance(n['scale'], int) else min(n['scale'])),
-    },
 }
 
 OLD_TO_HOUSE = {'RandomRotate': TO_HOUSE['RandomRotate']}

@@ -3,12 +3,15 @@
 import math
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from intarsia.core.registries import BACKBONES, NECKS, PLUGIN_LAYERS
 from intarsia.nn.resize import Upsample, resize
+from intarsia.nn.weights import load_state_dict
+from intarsia.tasks.segmentation.backbones.beit_table import geometric_distances, spline_weights
 
 SEGMENTATION = BACKBONES.of('segmentation')
 THIN = {'stem_channels': 8, 'base_channels': 8}
@@ -343,3 +346,71 @@ def test_upsample_layer():
     assert Upsample(size=4)(x).shape == (1, 1, 4, 4)
     with pytest.raises(ValueError, match='one of size and scale_factor'):
         Upsample()
+
+
+# ---------------------------------------------------------------------- BEiT, MAE
+
+
+def test_a_spline_of_positions_is_exact_for_cubics():
+    old = geometric_distances(4, 6)
+    assert len(old) == 9
+    assert 5.99 < old[-1] < 6.01
+    new = np.linspace(old[0], old[-1], 13)
+    cubic = np.polynomial.Polynomial([0.3, -1.2, 0.5, 0.7])
+    np.testing.assert_allclose(spline_weights(old, new) @ cubic(old), cubic(new), atol=1e-9)
+
+
+def test_tables_of_positions_are_fitted_when_they_are_loaded():
+    small, large = (SEGMENTATION.build({**TINY_VIT, 'type': 'MAE', 'img_size': size}) for size in (64, 96))
+    table = small.layers[0].attn.relative_position_bias_table
+    with torch.no_grad():
+        table.fill_(0.25)[-3:] = torch.tensor([1.0, 2.0, 3.0])[:, None]
+    load_state_dict(large, small.state_dict())
+    fitted = large.layers[0].attn.relative_position_bias_table
+    assert fitted.shape == (11 * 11 + 3, 2)
+    torch.testing.assert_close(fitted[:-3], torch.full_like(fitted[:-3], 0.25))
+    assert torch.equal(fitted[-3:], table[-3:])
+    assert large(torch.randn(1, 3, 96, 96))[0].shape == (1, 16, 6, 6)
+    with pytest.raises(ValueError, match=r'\(4, 4\) patches, but img_size is for \(6, 6\)'):
+        large(torch.randn(1, 3, 64, 64))
+
+
+# ---------------------------------------------------------------------- necks
+
+
+def neck(kind, **arguments):
+    return NECKS.of('segmentation').build({'type': kind, **arguments})
+
+
+def test_the_coarsest_map_is_replaced():
+    maps = [torch.randn(2, 4, 8, 8), torch.randn(2, 6, 4, 4), torch.randn(2, 8, 2, 2)]
+    jpu = neck('JPU', in_channels=(4, 6, 8), mid_channels=5, start_level=1, dilations=(1, 2))
+    fine, joined = jpu(maps)
+    assert fine is maps[1]
+    assert joined.shape == (2, 10, 4, 4)
+    assert jpu.out_channels == (6, 10)
+    with pytest.raises(ValueError, match='JPU got 2 maps, but in_channels has 3'):
+        jpu(maps[1:])
+
+
+def test_three_resolutions_are_joined():
+    maps = [torch.randn(2, 4, 8, 8), torch.randn(2, 6, 4, 4), torch.randn(2, 6, 2, 2)]
+    outs = neck('ICNeck', in_channels=(4, 6, 6), out_channels=5)(maps)
+    assert [tuple(out.shape) for out in outs] == [(2, 5, 4, 4), (2, 5, 8, 8), (2, 5, 8, 8)]
+
+
+def test_layers_are_added_up_from_the_last():
+    mla = neck('MLANeck', in_channels=[8, 8, 8], out_channels=4)
+    maps = [torch.randn(2, 8, 3, 3) for _ in range(3)]
+    before = mla(maps)
+    after = mla([torch.randn(2, 8, 3, 3), *maps[1:]])
+    assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [True, True, False]
+
+
+@pytest.mark.parametrize(('rescales', 'sides'), [((4, 2, 1, 0.5), [16, 8, 4, 2]), ((2, 1, 0.5, 0.25), [8, 4, 2, 1])])
+def test_maps_of_a_transformer_become_a_pyramid(rescales, sides):
+    maps = [torch.randn(2, 8, 4, 4)] * 4
+    outs = neck('Feature2Pyramid', embed_dim=8, rescales=rescales, norm_cfg={'type': 'BN'})(maps)
+    assert [tuple(out.shape) for out in outs] == [(2, 8, side, side) for side in sides]
+    with pytest.raises(ValueError, match='rescales are 4, 2, 1, 0.5 or 0.25, not 3'):
+        neck('Feature2Pyramid', embed_dim=8, rescales=(4, 3))

@@ -25,12 +25,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     'Collect': {'keys': ['img', 'gt_semantic_seg']},
     'MultiScaleFlipAug': {'img_ratios': [0.5, 1.0], 'flip': True, 'transforms': [{'type': 'Resize'}]},
     'Pad': {'size': (64, 96)},
+    'RandomChoiceResize': {'scales': [40, 48, 56], 'max_size': 70},
     'RandomCrop': {'crop_size': (32, 40), 'cat_max_ratio': 0.4},
     'RandomCutOut': {'prob': 1.0, 'n_holes': (1, 3), 'cutout_shape': [(8, 4), (4, 8)], 'seg_fill_in': 255},
     'RandomFlip': {'prob': 1.0},
     'RandomMosaic': {'prob': 1.0, 'img_scale': (40, 48)},
     'RandomRotate': {'prob': 1.0, 'degree': 20.0},
     'Resize': {'img_scale': (100, 70), 'ratio_range': (0.5, 2.0)},
+    'ResizeShortestEdge': {'scale': 48, 'max_size': 100},
     'SegRescale': {'scale_factor': 0.5},
 }
 NAMES = sorted({e.name for e in builtin_entries() if e.registry == 'TRANSFORMS' and e.task == 'segmentation'})
@@ -214,3 +216,24 @@ def test_labels_beyond_eight_bits(tmp_path: Any) -> None:
     write_image(MASK.astype(np.uint16) + 100, tmp_path / 'large.png')
     with pytest.raises(DataError, match=r'large\.png.*from 100 to 355'):
         load(tmp_path / 'large.png')
+
+
+def test_borders_of_masks() -> None:
+    label = np.zeros((6, 8), np.uint8)
+    label[:, 4:], label[:2, :2] = 3, 255
+    found = run([{'type': 'GenerateEdge', 'edge_width': 1}], sample(gt_semantic_seg=label))
+    assert found['seg_fields'] == ['gt_semantic_seg', 'gt_edge_map']
+    expected = np.zeros((6, 8), np.uint8)
+    expected[:, 3] = 1
+    expected[:5, 4] = 1  # from the diagonal that goes up to the right
+    assert np.array_equal(found['gt_edge_map'], expected)
+    wide = run([{'type': 'GenerateEdge'}, {'type': 'DefaultFormatBundle'}], sample(gt_semantic_seg=label))
+    assert wide['gt_edge_map'].shape == (1, 6, 8)
+    assert wide['gt_edge_map'][0, 3].tolist() == [0, 0, 1, 1, 1, 1, 0, 0]
+
+
+def test_the_shorter_side_gets_a_length_if_the_longer_one_may() -> None:
+    assert run([{'type': 'ResizeShortestEdge', 'scale': 30, 'max_size': 100}], sample())['img'].shape == (30, 40, 3)
+    assert run([{'type': 'ResizeShortestEdge', 'scale': (90, 30), 'max_size': 20}], sample())['img'].shape[1] == 20
+    step = {'type': 'RandomChoiceResize', 'scales': [30, 45], 'max_size': 100, 'resize_type': 'ResizeShortestEdge'}
+    assert {run([step], sample(), seed)['img'].shape[0] for seed in range(9)} == {30, 45}

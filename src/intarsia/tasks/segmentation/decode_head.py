@@ -55,6 +55,8 @@ class BaseDecodeHead(BaseModule):
 
     cfg_fields: ClassVar[Sequence[str]] = ()
     """Attributes that ``train_cfg`` and ``test_cfg`` of the model set."""
+    more_targets: ClassVar[Sequence[str]] = ()
+    """Entries of a batch that :meth:`loss` takes besides the labels, as arguments of their names."""
 
     def __init__(
         self,

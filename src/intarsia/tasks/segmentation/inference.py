@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from intarsia.nn.pair import Pair, as_pair
 from intarsia.nn.resize import resize
 
 Meta = Mapping[str, Any]
@@ -25,8 +26,8 @@ class Inference:
     Args:
         mode: ``'whole'`` sends images through as they are; ``'slide'`` cuts them into overlapping windows and averages
             the logits where these overlap.
-        crop_size: Height and width of a window.
-        stride: Distance of windows, down and to the right.
+        crop_size: Height and width of a window, or one number for both.
+        stride: Distance of windows, down and to the right, or one number for both.
         windows_per_batch: How many windows go through the network at once.
 
     Raises:
@@ -36,8 +37,8 @@ class Inference:
     def __init__(
         self,
         mode: Literal['whole', 'slide'] = 'whole',
-        crop_size: Sequence[int] | None = None,
-        stride: Sequence[int] | None = None,
+        crop_size: Pair | None = None,
+        stride: Pair | None = None,
         windows_per_batch: int = 4,
     ) -> None:
         if mode not in ('whole', 'slide'):
@@ -45,10 +46,10 @@ class Inference:
         if mode == 'slide' and (crop_size is None or stride is None):
             raise ValueError("test_cfg with mode='slide' needs crop_size=(h, w) and stride=(h, w)")
         self.mode = mode
-        self.crop_size = tuple(crop_size or ())
-        self.stride = tuple(stride or ())
+        self.crop_size = as_pair(0 if crop_size is None else crop_size)
+        self.stride = as_pair(0 if stride is None else stride)
         self.windows_per_batch = windows_per_batch
-        if any(step > size for step, size in zip(self.stride, self.crop_size, strict=True)):
+        if mode == 'slide' and any(step > size for step, size in zip(self.stride, self.crop_size, strict=True)):
             raise ValueError(f'test_cfg: windows of {self.crop_size} every {self.stride} pixels leave gaps')
 
     def logits(self, model: Any, img_nchw: Tensor) -> Tensor:

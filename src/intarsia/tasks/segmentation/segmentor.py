@@ -55,7 +55,7 @@ class EncoderDecoder(TaskModel):
         self.decode_head = build_part(decode_head, 'segmentation')
         self.auxiliary_head = build_part(auxiliary_head, 'segmentation')
         self._set_up_heads(train_cfg or {})
-        self.inference = Inference(**self._set_up_heads(test_cfg or {}))
+        self.testing = Inference(**self._set_up_heads(test_cfg or {}))
         self.num_classes, self.out_channels = self.last_head.num_classes, self.last_head.out_channels
 
     def _set_up_heads(self, cfg: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,8 +95,10 @@ class EncoderDecoder(TaskModel):
 
     def forward(self, img_nchw: Tensor) -> Tensor:
         """Logits ``(N, K, H, W)`` at the size of the images."""
-        logits = self.decode(self.extract_feat(img_nchw))
-        return resize(logits, size=img_nchw.shape[2:], mode='bilinear', align_corners=self.last_head.align_corners)
+        feats, size = self.extract_feat(img_nchw), img_nchw.shape[2:]
+        if hasattr(self.decode_head, 'logits_at'):
+            return self.decode_head.logits_at(feats, size)
+        return resize(self.decode(feats), size=size, mode='bilinear', align_corners=self.last_head.align_corners)
 
     # ------------------------------------------------------------------ losses
 
@@ -120,31 +122,51 @@ class EncoderDecoder(TaskModel):
             )
         target_n1hw = targets['gt_semantic_seg']
         feats = self.extract_feat(inputs)
-        losses = self.decode_loss(feats, target_n1hw)
+        more = self._more_targets(targets)
+        if more:
+            decode_losses = prefixed('decode', self.decode_head.loss(feats, target_n1hw, **more))
+        else:
+            decode_losses = self.decode_loss(feats, target_n1hw)
+        return {**decode_losses, **self.auxiliary_loss(feats, target_n1hw)}
+
+    def _more_targets(self, targets: Mapping[str, Any]) -> dict[str, Any]:
+        """What the decode head takes besides labels."""
+        names = getattr(self.decode_head, 'more_targets', ())
+        for name in names:
+            if name not in targets:
+                raise KeyError(
+                    f'{type(self.decode_head).__name__} needs targets[{name!r}], but has {sorted(targets)}; '
+                    'does the pipeline make and collect it?'
+                )
+        return {name: targets[name] for name in names}
+
+    def decode_loss(self, feats: Any, target_n1hw: Tensor) -> dict[str, Tensor]:
+        """Losses of the decode head."""
+        return prefixed('decode', self.decode_head.loss(feats, target_n1hw))
+
+    def auxiliary_loss(self, feats: Any, target_n1hw: Tensor) -> dict[str, Tensor]:
+        """Losses of the auxiliary heads, if there are any."""
+        losses: dict[str, Tensor] = {}
         several = isinstance(self.auxiliary_head, nn.ModuleList)
         heads = list(self.auxiliary_head) if several else [self.auxiliary_head] if self.auxiliary_head else []
         for i, head in enumerate(heads):
             losses |= prefixed(f'aux_{i}' if several else 'aux', head.loss(feats, target_n1hw))
         return losses
 
-    def decode_loss(self, feats: Any, target_n1hw: Tensor) -> dict[str, Tensor]:
-        """Losses of the decode head."""
-        return prefixed('decode', self.decode_head.loss(feats, target_n1hw))
-
     # ------------------------------------------------------------------ prediction
 
     def results_of(self, inputs: Tensor, metas: Sequence[Meta] | None = None) -> list[SegmentationResult]:
         """One result per image of a batch ``(N, C, H, W)``; with ``metas`` at the size of the original images."""
-        return self._results(self.inference.logits_at_original_size(self, inputs, metas))
+        return self._results(self.testing.logits_at_original_size(self, inputs, metas))
 
     def results_of_augmented(
         self, inputs: Sequence[Tensor], metas: Sequence[Sequence[Meta]]
     ) -> list[SegmentationResult]:
         """One result per image, from the mean probabilities of several versions of each: other sizes, or flipped."""
-        return self._results(self.inference.mean_probabilities(self, inputs, metas), are_probabilities=True)
+        return self._results(self.testing.mean_probabilities(self, inputs, metas), are_probabilities=True)
 
     def _results(self, scores: Sequence[Tensor], are_probabilities: bool = False) -> list[SegmentationResult]:
-        masks = [self.inference.decide(score_khw, self.last_head.threshold, are_probabilities) for score_khw in scores]
+        masks = [self.testing.decide(score_khw, self.last_head.threshold, are_probabilities) for score_khw in scores]
         return [SegmentationResult(mask_hw.cpu().numpy(), self.classes, self.palette) for mask_hw in masks]
 
 

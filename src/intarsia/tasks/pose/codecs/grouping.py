@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from intarsia.tasks.pose.codecs.assignment import assign
+from intarsia.models.assignment import assign
 
 TAG_COST = 100
 """How much more a tag counts that is one away than a value of the map that is one smaller."""

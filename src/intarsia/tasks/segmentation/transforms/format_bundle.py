@@ -15,9 +15,10 @@ from intarsia.data.transforms.transform import Results, Transform
 
 @TRANSFORMS.register_module()
 class DefaultFormatBundle(Transform):
-    """Make tensors of the image, ``(C, H, W)``, and of ``gt_semantic_seg``, ``(1, H, W)``, as far as they are there.
+    """Make tensors of the image, ``(C, H, W)``, and of masks, ``(1, H, W)``, as far as they are there.
 
-    Both keep their dtype: labels are uint8 until they are on the device, where the model widens them.
+    Masks are ``gt_semantic_seg`` and ``gt_edge_map``. All keep their dtype: labels are uint8 until they are on the
+    device, where the model widens them.
     """
 
     keeps_pixels = True
@@ -26,8 +27,9 @@ class DefaultFormatBundle(Transform):
         """Convert; nothing is drawn."""
         if 'img' in results:
             results['img'] = to_tensor(_planes(results['img']))
-        if 'gt_semantic_seg' in results:
-            results['gt_semantic_seg'] = to_tensor(results['gt_semantic_seg'][None])
+        for field in ('gt_semantic_seg', 'gt_edge_map'):
+            if field in results:
+                results[field] = to_tensor(results[field][None])
         return results
 
 

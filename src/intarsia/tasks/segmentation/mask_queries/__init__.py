@@ -1,0 +1,1 @@
+"""What heads that find masks by queries are made of."""

@@ -1,0 +1,1 @@
+"""Necks that only segmentation knows."""
