@@ -88,3 +88,20 @@ def _fitted(source: Tensor | None, target: Tensor) -> Tensor | None:
         padded_oihw = torch.cat([source, source.new_zeros(source.shape[0], more, *source.shape[2:])], dim=1)
         return (padded_oihw.unsqueeze(2) / target.shape[2]).expand_as(target)
     return source if source.shape == target.shape else None
+
+
+def in_the_middle(state_2d: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a network of images with the kernels of clips: what each sees is the frame in the middle.
+
+    Args:
+        state_2d: The state dict of the network of images.
+        expected: That of the network of clips, whose layers have the same names.
+    """
+    fitted = dict(state_2d)
+    for key, source in state_2d.items():
+        target = expected.get(key)
+        if target is not None and target.ndim == 5 and source.ndim == 4:
+            kernel = source.new_zeros(*source.shape[:2], target.shape[2], *source.shape[2:])
+            kernel[:, :, target.shape[2] // 2] = source
+            fitted[key] = kernel
+    return fitted

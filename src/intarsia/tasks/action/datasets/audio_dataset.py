@@ -16,10 +16,11 @@ class AudioFeatureDataset(ClipDataset):
     ``frames`` is how many frames the video has; ``LoadAudioFeature`` reads the file.
 
     Args:
-        ann_file: See :class:`~intarsia.tasks.action.datasets.clip_dataset.ClipDataset`, like all that are not explained
-            here.
+        ann_file: The list.
         pipeline: Transform nodes or callables.
         suffix: Added to paths that end otherwise.
+        modality: What frames are.
+        kwargs: As :class:`~intarsia.tasks.action.datasets.clip_dataset.ClipDataset`.
     """
 
     PATH: ClassVar[str] = 'audio_path'
@@ -27,26 +28,14 @@ class AudioFeatureDataset(ClipDataset):
 
     def __init__(
         self,
-        ann_file: str,
+        ann_file: str | None,
         pipeline: Sequence[Mapping[str, Any]] = (),
         suffix: str = '.npy',
-        data_prefix: str | None = None,
-        test_mode: bool = False,
-        multi_class: bool = False,
-        num_classes: int | None = None,
-        start_index: int = 1,
         modality: str = 'Audio',
-        sample_by_class: bool = False,
-        power: float = 0.0,
-        dynamic_length: bool = False,
-        classes: str | Sequence[str] | None = None,
-        delimiter: str | None = None,
+        **kwargs: Any,
     ) -> None:
         self.suffix = suffix
-        super().__init__(
-            ann_file, pipeline, data_prefix, test_mode, multi_class, num_classes, start_index, modality,
-            sample_by_class, power, dynamic_length, classes, delimiter,
-        )  # fmt: skip
+        super().__init__(ann_file, pipeline, modality=modality, **kwargs)
 
     def load_annotations(self) -> list[dict[str, Any]]:
         """Read the list.

@@ -24,7 +24,7 @@ class ClipDataset(BaseDataset):
     ``(num_classes,)``, 1 for those of the clip.
 
     Args:
-        ann_file: The list.
+        ann_file: The list; None, as configs for prediction alone have it, where nothing is loaded.
         pipeline: Transform nodes or callables.
         data_prefix: Folder of the files.
         test_mode: For validation and testing.
@@ -51,7 +51,7 @@ class ClipDataset(BaseDataset):
 
     def __init__(
         self,
-        ann_file: str,
+        ann_file: str | None,
         pipeline: Sequence[Mapping[str, Any]] = (),
         data_prefix: str | None = None,
         test_mode: bool = False,
@@ -66,6 +66,8 @@ class ClipDataset(BaseDataset):
         delimiter: str | None = None,
     ) -> None:
         name = type(self).__name__
+        if ann_file is None:
+            raise DataError(f'{name} has no ann_file: its config is for prediction alone')
         self.ann_file, self.data_prefix, self.delimiter = ann_file, data_prefix, delimiter
         self.CLASSES = None if classes is None else read_class_names(classes)
         if num_classes is not None and self.CLASSES is not None and num_classes != len(self.CLASSES):

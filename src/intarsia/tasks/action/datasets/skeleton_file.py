@@ -20,12 +20,21 @@ ALLOWED = {
     *((f'numpy.{core}.numeric', '_frombuffer') for core in ('core', '_core')),
     ('_codecs', 'encode'), ('builtins', 'set'), ('builtins', 'frozenset'), ('collections', 'OrderedDict'),
     ('collections', 'defaultdict'), ('builtins', 'dict'), ('builtins', 'list'), ('builtins', 'tuple'),
+    ('builtins', 'bytes'),
 }  # fmt: skip
 """What a pickle of arrays and plain containers is made of."""
 
 
-class _Unpickler(pickle.Unpickler):
+class PlainUnpickler(pickle.Unpickler):
+    """Reads what is of :data:`ALLOWED` alone."""
+
     def find_class(self, module: str, name: str) -> Any:
+        """The class or function of that name.
+
+        Raises:
+            DataError: It is not allowed.
+        """
+        module = 'builtins' if module == '__builtin__' else module  # their name in Python 2, and in its protocols
         if (module, name) not in ALLOWED:
             raise DataError(f'it holds {module}.{name}, and only arrays and plain values are read')
         return super().find_class(module, name)
@@ -40,7 +49,7 @@ def read_pickle(file: Path) -> Any:
     if not file.is_file():
         raise DataError(f'there is no file {file.absolute()}')
     try:
-        return _Unpickler(io.BytesIO(file.read_bytes())).load()
+        return PlainUnpickler(io.BytesIO(file.read_bytes())).load()
     except DataError as error:
         raise DataError(f'{file}: {error}') from None
     except Exception as error:

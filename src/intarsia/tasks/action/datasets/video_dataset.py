@@ -17,41 +17,16 @@ class VideoDataset(ClipDataset):
     where clips have one label.
 
     Args:
-        ann_file: See :class:`ClipDataset`; so the others.
+        ann_file: The list.
         pipeline: Transform nodes or callables.
-        data_prefix: Folder of the files.
-        test_mode: For validation and testing.
-        multi_class: Whether clips have several labels.
-        num_classes: How many classes there are.
         start_index: Number of the first frame, 0 in video files.
-        modality: What frames are.
-        sample_by_class: Draw classes, not clips.
-        power: Of the number of a class's clips.
-        dynamic_length: Has no effect.
-        classes: Names of the classes, or a file with one a line.
-        delimiter: Between the words of a line; None is white space.
+        kwargs: As :class:`ClipDataset`.
     """
 
     def __init__(
-        self,
-        ann_file: str,
-        pipeline: Sequence[Mapping[str, Any]] = (),
-        data_prefix: str | None = None,
-        test_mode: bool = False,
-        multi_class: bool = False,
-        num_classes: int | None = None,
-        start_index: int = 0,
-        modality: str = 'RGB',
-        sample_by_class: bool = False,
-        power: float = 0.0,
-        dynamic_length: bool = False,
-        classes: str | Sequence[str] | None = None,
-        delimiter: str | None = None,
+        self, ann_file: str | None, pipeline: Sequence[Mapping[str, Any]] = (), start_index: int = 0, **kwargs: Any
     ) -> None:
-        super().__init__(
-            ann_file, pipeline, data_prefix, test_mode, multi_class, num_classes, start_index, modality,
-            sample_by_class, power, dynamic_length, classes, delimiter,
-        )  # fmt: skip
+        super().__init__(ann_file, pipeline, start_index=start_index, **kwargs)
 
 
 @DATASETS.register_module()

@@ -6,14 +6,17 @@ Shapes: n clips, k classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from intarsia.models.losses.accuracy import accuracy
 from intarsia.models.losses.targets import as_scores, check_labels
 from intarsia.models.parts import build_part
+from intarsia.nn.init import normal_init
 from intarsia.nn.module import BaseModule
+
+CROSS_ENTROPY: Mapping[str, Any] = {'type': 'action.CrossEntropyLoss'}
 
 
 class BaseHead(BaseModule):
@@ -37,7 +40,7 @@ class BaseHead(BaseModule):
         self,
         num_classes: int,
         in_channels: int,
-        loss_cls: Mapping[str, Any] | nn.Module = dict(type='action.CrossEntropyLoss', loss_weight=1.0),  # noqa: B006
+        loss_cls: Mapping[str, Any] | nn.Module = CROSS_ENTROPY,
         multi_class: bool = False,
         label_smooth_eps: float = 0.0,
         topk: int | Sequence[int] = (1, 5),
@@ -103,3 +106,46 @@ class BaseHead(BaseModule):
                 f'not {tuple(label.shape)}'
             )
         return label
+
+
+class LinearHead(BaseHead):
+    """A head that pools, drops out, and has one layer. State keys: ``fc_cls``.
+
+    Args:
+        num_classes: K.
+        in_channels: Channels of the features.
+        loss_cls: Config of the loss.
+        spatial_type: ``'avg'`` takes the mean over all axes after the channels; None takes features that have none.
+        dropout_ratio: Of the pooled feature.
+        init_std: Standard deviation of the first weights.
+        kwargs: As :class:`BaseHead`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        loss_cls: Mapping[str, Any] | nn.Module = CROSS_ENTROPY,
+        spatial_type: Literal['avg'] | None = 'avg',
+        dropout_ratio: float = 0.5,
+        init_std: float = 0.01,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_classes, in_channels, loss_cls, **kwargs)
+        self.spatial_type, self.init_std = spatial_type, init_std
+        self.dropout = nn.Dropout(dropout_ratio)
+        self.fc_cls = nn.Linear(in_channels, num_classes)
+
+    def init_weights(self) -> None:
+        """Small normal weights."""
+        super().init_weights()
+        normal_init(self.fc_cls, std=self.init_std)
+
+    def pooled(self, feats: Any) -> Tensor:
+        """``(N, C)`` of ``(N, C, ...)``, of a tuple the last."""
+        feat = feats[-1] if isinstance(feats, (tuple, list)) else feats
+        return feat.flatten(2).mean(2) if self.spatial_type == 'avg' and feat.ndim > 2 else feat.flatten(1)
+
+    def forward(self, feats: Any, num_segs: int | None = None) -> Tensor:
+        """Scores ``(N, K)`` of features; ``num_segs`` is not used."""
+        return self.fc_cls(self.dropout(self.pooled(feats)))

@@ -5,16 +5,14 @@ Shapes: n samples, m people, c channels, t frames, v joints, k classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from intarsia.core.registries import HEADS
 from intarsia.nn.init import normal_init
-from intarsia.tasks.action.heads.cls_head import BaseHead
-
-CROSS_ENTROPY: Mapping[str, Any] = {'type': 'action.CrossEntropyLoss'}
+from intarsia.tasks.action.heads.cls_head import CROSS_ENTROPY, BaseHead
 
 
 @HEADS.register_module()
@@ -31,10 +29,7 @@ class STGCNHead(BaseHead):
         spatial_type: ``'avg'`` or ``'max'``.
         num_person: M.
         init_std: Standard deviation of the first weights.
-        multi_class: As in :class:`~intarsia.tasks.action.heads.cls_head.BaseHead`, like the rest.
-        label_smooth_eps: As there.
-        topk: As there.
-        init_cfg: How weights are initialized.
+        kwargs: As :class:`~intarsia.tasks.action.heads.cls_head.BaseHead`.
 
     Raises:
         ValueError: ``spatial_type`` is none of the two.
@@ -48,12 +43,9 @@ class STGCNHead(BaseHead):
         spatial_type: Literal['avg', 'max'] = 'avg',
         num_person: int = 2,
         init_std: float = 0.01,
-        multi_class: bool = False,
-        label_smooth_eps: float = 0.0,
-        topk: int | Sequence[int] = (1, 5),
-        init_cfg: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, in_channels, loss_cls, multi_class, label_smooth_eps, topk, init_cfg)
+        super().__init__(num_classes, in_channels, loss_cls, **kwargs)
         if spatial_type not in ('avg', 'max'):
             raise ValueError(f"STGCNHead: spatial_type is 'avg' or 'max', not {spatial_type!r}")
         self.spatial_type, self.num_person, self.init_std = spatial_type, num_person, init_std
@@ -85,10 +77,7 @@ class GCNHead(BaseHead):
         loss_cls: Config of the loss.
         dropout: Of the pooled feature.
         init_std: Standard deviation of the first weights.
-        multi_class: As in :class:`~intarsia.tasks.action.heads.cls_head.BaseHead`, like the rest.
-        label_smooth_eps: As there.
-        topk: As there.
-        init_cfg: How weights are initialized.
+        kwargs: As :class:`~intarsia.tasks.action.heads.cls_head.BaseHead`.
     """
 
     def __init__(
@@ -98,12 +87,9 @@ class GCNHead(BaseHead):
         loss_cls: Mapping[str, Any] | nn.Module = CROSS_ENTROPY,
         dropout: float = 0.0,
         init_std: float = 0.01,
-        multi_class: bool = False,
-        label_smooth_eps: float = 0.0,
-        topk: int | Sequence[int] = (1, 5),
-        init_cfg: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, in_channels, loss_cls, multi_class, label_smooth_eps, topk, init_cfg)
+        super().__init__(num_classes, in_channels, loss_cls, **kwargs)
         self.init_std = init_std
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(in_channels, num_classes)

@@ -6,7 +6,7 @@ Shapes: x clips, t frames of each, d hidden channels, k classes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from intarsia.core.registries import HEADS
 from intarsia.data.transforms.image_transform import require_choice
-from intarsia.tasks.action.heads.tsn_head import CROSS_ENTROPY, MEAN, TSNHead
+from intarsia.tasks.action.heads.cls_head import CROSS_ENTROPY
+from intarsia.tasks.action.heads.tsn_head import MEAN, TSNHead
 
 
 def relation(in_channels: int, bottleneck: int, num_classes: int) -> nn.Sequential:
@@ -91,6 +92,7 @@ class TRNHead(TSNHead):
         hidden_dim: D.
         dropout_ratio: Of each frame's feature.
         init_std: Standard deviation of the first weights of ``fc_cls``.
+        kwargs: As :class:`~intarsia.tasks.action.heads.cls_head.BaseHead`.
 
     Raises:
         ValueError: ``relation_type`` is none of the two, or there are fewer than two frames.
@@ -107,15 +109,9 @@ class TRNHead(TSNHead):
         hidden_dim: int = 256,
         dropout_ratio: float = 0.8,
         init_std: float = 0.001,
-        multi_class: bool = False,
-        label_smooth_eps: float = 0.0,
-        topk: int | Sequence[int] = (1, 5),
-        init_cfg: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            num_classes, in_channels, loss_cls, spatial_type, MEAN, dropout_ratio, init_std, multi_class,
-            label_smooth_eps, topk, init_cfg,
-        )  # fmt: skip
+        super().__init__(num_classes, in_channels, loss_cls, spatial_type, MEAN, dropout_ratio, init_std, **kwargs)
         require_choice('TRNHead: relation_type', relation_type, ('TRN', 'TRNMultiScale'))
         if num_segments < 2:
             raise ValueError(f'TRNHead: a relation needs two frames, not num_segments={num_segments}')

@@ -5,16 +5,14 @@ Shapes: n clips, t frames of each, c channels, k classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from intarsia.core.registries import HEADS, MODELS
-from intarsia.nn.init import normal_init
-from intarsia.tasks.action.heads.cls_head import BaseHead
+from intarsia.tasks.action.heads.cls_head import CROSS_ENTROPY, LinearHead
 
-CROSS_ENTROPY: Mapping[str, Any] = {'type': 'action.CrossEntropyLoss'}
 MEAN: Mapping[str, Any] = {'type': 'action.AvgConsensus', 'dim': 1}
 
 
@@ -36,7 +34,7 @@ class AvgConsensus(nn.Module):
 
 
 @HEADS.register_module()
-class TSNHead(BaseHead):
+class TSNHead(LinearHead):
     """The mean over the frames, then one layer.
 
     "Temporal Segment Networks" (Wang et al., 2016, arXiv:1608.00859). State keys: ``fc_cls``.
@@ -49,10 +47,7 @@ class TSNHead(BaseHead):
         consensus: Config of what makes one of the frames.
         dropout_ratio: Of the mean feature.
         init_std: Standard deviation of the first weights.
-        multi_class: As in :class:`~intarsia.tasks.action.heads.cls_head.BaseHead`, like the rest.
-        label_smooth_eps: As there.
-        topk: As there.
-        init_cfg: How weights are initialized.
+        kwargs: As :class:`~intarsia.tasks.action.heads.cls_head.BaseHead`.
     """
 
     def __init__(
@@ -64,26 +59,10 @@ class TSNHead(BaseHead):
         consensus: Mapping[str, Any] = MEAN,
         dropout_ratio: float = 0.4,
         init_std: float = 0.01,
-        multi_class: bool = False,
-        label_smooth_eps: float = 0.0,
-        topk: int | Sequence[int] = (1, 5),
-        init_cfg: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, in_channels, loss_cls, multi_class, label_smooth_eps, topk, init_cfg)
-        self.spatial_type, self.init_std = spatial_type, init_std
+        super().__init__(num_classes, in_channels, loss_cls, spatial_type, dropout_ratio, init_std, **kwargs)
         self.consensus = MODELS.of('action').build(consensus)
-        self.dropout = nn.Dropout(dropout_ratio)
-        self.fc_cls = nn.Linear(in_channels, num_classes)
-
-    def init_weights(self) -> None:
-        """Small normal weights."""
-        super().init_weights()
-        normal_init(self.fc_cls, std=self.init_std)
-
-    def pooled(self, feats: Any) -> Tensor:
-        """``(X, C)`` of ``(X, C, H, W)``, of a tuple the last."""
-        feat = feats[-1] if isinstance(feats, (tuple, list)) else feats
-        return feat.flatten(2).mean(2) if self.spatial_type == 'avg' and feat.ndim > 2 else feat.flatten(1)
 
     def forward(self, feats: Any, num_segs: int | None = None) -> Tensor:
         """Scores ``(N, K)`` of features ``(N * T, C, ...)``; ``num_segs`` is T."""
@@ -109,6 +88,7 @@ class TSMHead(TSNHead):
         init_std: Standard deviation of the first weights.
         is_shift: Whether the backbone shifts.
         temporal_pool: Whether the backbone halves the frames.
+        kwargs: As :class:`~intarsia.tasks.action.heads.cls_head.BaseHead`.
     """
 
     def __init__(
@@ -123,15 +103,9 @@ class TSMHead(TSNHead):
         init_std: float = 0.001,
         is_shift: bool = True,
         temporal_pool: bool = False,
-        multi_class: bool = False,
-        label_smooth_eps: float = 0.0,
-        topk: int | Sequence[int] = (1, 5),
-        init_cfg: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            num_classes, in_channels, loss_cls, spatial_type, consensus, dropout_ratio, init_std, multi_class,
-            label_smooth_eps, topk, init_cfg,
-        )  # fmt: skip
+        super().__init__(num_classes, in_channels, loss_cls, spatial_type, consensus, dropout_ratio, init_std, **kwargs)
         self.num_segments = num_segments // 2 if is_shift and temporal_pool else num_segments
 
     def forward(self, feats: Any, num_segs: int | None = None) -> Tensor:

@@ -26,7 +26,8 @@ class ActionEvaluator(ScoreEvaluator):
         metric: ``top_k_accuracy``, ``mean_class_accuracy``, ``mean_average_precision``,
             ``mmit_mean_average_precision``, a node of METRICS or a list of such. None is the first two, or for data
             with several labels a clip the third.
-        options: Arguments of the named metrics by name: ``dict(top_k_accuracy=dict(topk=(1, 5)))``.
+        options: Arguments of the named metrics by name: ``dict(top_k_accuracy=dict(topk=(1, 5)))``; ``topk`` alone is
+            that of the first.
 
     Raises:
         ValueError: A name is unknown, or options are for a metric that is not asked for.
@@ -42,7 +43,9 @@ class ActionEvaluator(ScoreEvaluator):
         is_multi_label = self.labels is not None and self.labels.ndim == 2
         usual = ['mean_average_precision'] if is_multi_label else ['top_k_accuracy', 'mean_class_accuracy']
         asked = usual if metric is None else [metric] if isinstance(metric, (str, Mapping)) else list(metric)
-        options = options or {}
+        options = dict(options or {})
+        if 'topk' in options:
+            options.setdefault('top_k_accuracy', {'topk': options.pop('topk')})
         unused = [name for name in options if name not in asked]
         if unused:
             raise ValueError(

@@ -187,21 +187,11 @@ class PoseCompact(Transform):
         keypoint = np.nan_to_num(results['keypoint'], nan=0.0)
         results['keypoint'] = keypoint
         x, y = keypoint[..., 0], keypoint[..., 1]
-        if not (x != 0).any() or not (y != 0).any():
+        box = self.box(x, y, results['img_shape'])
+        if box is None:
             return results
-        low = np.array([x[x != 0].min(), y[y != 0].min()], float)
-        high = np.array([x[x != 0].max(), y[y != 0].max()], float)
-        if (high - low < self.threshold).any():
-            return results
-        center, half = (low + high) / 2, (high - low) / 2 * (1 + self.padding)
-        if self.hw_ratio is not None:
-            half[1] = max(self.hw_ratio[0] * half[0], half[1])
-            half[0] = max(half[1] / self.hw_ratio[1], half[0])
+        left, top, right, bottom = box
         height, width = results['img_shape']
-        low, high = center - half, center + half
-        if not self.allow_imgpad:
-            low, high = np.maximum(low, 0), np.minimum(high, [width, height])
-        left, top, right, bottom = (int(value) for value in (*low, *high))
         keypoint[..., 0] = np.where(x != 0, x - left, x)
         keypoint[..., 1] = np.where(y != 0, y - top, y)
         results['img_shape'] = (bottom - top, right - left)
@@ -211,3 +201,21 @@ class PoseCompact(Transform):
             before[0] + part[0] * before[2], before[1] + part[1] * before[3], before[2] * part[2], before[3] * part[3],
         )  # fmt: skip
         return results
+
+    def box(self, x: np.ndarray, y: np.ndarray, img_shape: Sequence[int]) -> tuple[int, int, int, int] | None:
+        """Left, top, right and bottom of the part; None for the whole image."""
+        if not (x != 0).any() or not (y != 0).any():
+            return None
+        low = np.array([x[x != 0].min(), y[y != 0].min()], float)
+        high = np.array([x[x != 0].max(), y[y != 0].max()], float)
+        if (high - low < self.threshold).any():
+            return None
+        center, half = (low + high) / 2, (high - low) / 2 * (1 + self.padding)
+        if self.hw_ratio is not None:
+            half[1] = max(self.hw_ratio[0] * half[0], half[1])
+            half[0] = max(half[1] / self.hw_ratio[1], half[0])
+        low, high = center - half, center + half
+        if not self.allow_imgpad:
+            low, high = np.maximum(low, 0), np.minimum(high, [img_shape[1], img_shape[0]])
+        left, top, right, bottom = (int(value) for value in (*low, *high))
+        return left, top, right, bottom
