@@ -14,7 +14,7 @@ from tests.e2e import commands
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r'^```(\w+)\n(.*?)^```', re.S | re.M)
 TRANSLATED = ['optimizers', 'schedules', 'hooks', 'segmentation', 'pose', 'action']
-GUIDES = ['custom_models', 'configs', 'mistakes', 'running', 'scaling', *TRANSLATED]
+GUIDES = ['custom_models', 'configs', 'mistakes', 'running', 'scaling', 'checkpoints', *TRANSLATED]
 READ_AT_THE_ROOT = {'docs/guides/segmentation.md', 'docs/guides/pose.md', 'docs/guides/action.md'}
 SHOWING_MISTAKES = {'README.md', 'docs/guides/mistakes.md'}
 MAKE_TARGETS = {'quickstart', 'test', '.venv', 'format'}

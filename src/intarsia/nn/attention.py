@@ -6,7 +6,7 @@ Shape suffixes: n samples, l tokens, c channels, h height or heads (as the text 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -140,19 +140,38 @@ class WindowMSA(BaseModule):
             A tensor of the shape of ``windows_nlc``.
         """
         qkv = split_heads(self.qkv(windows_nlc), self.num_heads)
-        bias = self.bias_hll()
-        if mask_mll is not None:
-            # As many heads as there are windows times heads, so that the bias broadcasts over the samples.
-            qkv = [x.unflatten(0, (-1, len(mask_mll))).flatten(1, 2) for x in qkv]
-            bias = (bias + mask_mll.unsqueeze(1)).flatten(0, 1)
-        query, key, value = qkv
-        out = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=bias.to(query.dtype), dropout_p=self.attn_drop if self.training else 0.0,
-            scale=self.scale,
-        )  # fmt: skip
-        if mask_mll is not None:
-            out = out.unflatten(1, (len(mask_mll), self.num_heads)).flatten(0, 1)
-        return self.proj_drop(self.proj(out.transpose(1, 2).flatten(2)))
+        drop = self.attn_drop if self.training else 0.0
+        out_nlc = attend_in_windows(qkv, self.bias_hll(), mask_mll, drop, self.scale)
+        return self.proj_drop(self.proj(out_nlc))
+
+
+def attend_in_windows(
+    qkv: Sequence[Tensor], bias_hll: Tensor, mask_mll: Tensor | None, dropout_p: float, scale: float
+) -> Tensor:
+    """Attention within windows with a bias for pairs of places.
+
+    Args:
+        qkv: Queries, keys and values, each ``(N * M, heads, L, C / heads)``, the windows of one sample together.
+        bias_hll: Added to the scores, ``(heads, L, L)``.
+        mask_mll: Added to the scores of each window, ``(M, L, L)``.
+        dropout_p: Dropout of the attention weights.
+        scale: Factor of the scores.
+
+    Returns:
+        ``(N * M, L, C)``.
+    """
+    num_heads, bias = len(bias_hll), bias_hll
+    if mask_mll is not None:
+        # As many heads as there are windows times heads, so that the bias broadcasts over the samples.
+        qkv = [x.unflatten(0, (-1, len(mask_mll))).flatten(1, 2) for x in qkv]
+        bias = (bias + mask_mll.unsqueeze(1)).flatten(0, 1)
+    query, key, value = qkv
+    out = F.scaled_dot_product_attention(
+        query, key, value, attn_mask=bias.to(query.dtype), dropout_p=dropout_p, scale=scale
+    )
+    if mask_mll is not None:
+        out = out.unflatten(1, (len(mask_mll), num_heads)).flatten(0, 1)
+    return out.transpose(1, 2).flatten(2)
 
 
 def relative_position_index(height: int, width: int) -> Tensor:
@@ -180,6 +199,9 @@ class ShiftWindowMSA(BaseModule):
         **kwargs: Arguments of :class:`WindowMSA`.
     """
 
+    window_class: ClassVar[type[Any]] = WindowMSA
+    """The attention within a window; a subclass may have another."""
+
     def __init__(
         self,
         embed_dims: int,
@@ -195,7 +217,7 @@ class ShiftWindowMSA(BaseModule):
         if not 0 <= shift_size < window_size:
             raise ValueError(f'shift_size={shift_size} must lie in [0, window_size={window_size})')
         self.shift_size, self.window_size, self.pad_small_map = shift_size, window_size, pad_small_map
-        self.w_msa = WindowMSA(embed_dims, window_size, num_heads, **kwargs)
+        self.w_msa = self.window_class(embed_dims, window_size, num_heads, **kwargs)
         self.drop = build_dropout(dropout_layer)
 
     def forward(self, tokens_nlc: Tensor, hw_shape: tuple[int, int]) -> Tensor:

@@ -97,6 +97,7 @@ class PatchMerging(BaseModule):
         dilation: Distance between the places of one neighbourhood.
         bias: Whether the linear layer has a bias.
         norm_cfg: Config of the normalization; None means none.
+        is_post_norm: Normalize what the linear layer gives, not what it is given.
         init_cfg: How weights are initialized.
     """
 
@@ -110,16 +111,19 @@ class PatchMerging(BaseModule):
         dilation: Pair = 1,
         bias: bool = False,
         norm_cfg: Mapping[str, Any] | None = LAYER_NORM,
+        is_post_norm: bool = False,
         init_cfg: InitCfg = None,
     ) -> None:
         super().__init__(init_cfg)
         self.in_channels, self.out_channels = in_channels, out_channels
+        self.is_post_norm = is_post_norm
         kernel, steps = as_pair(kernel_size), as_pair(kernel_size if stride is None else stride)
         self.adaptive_padding, pads = _covering(padding, kernel, steps, as_pair(dilation))
         self.stride = steps
         self.sampler = nn.Unfold(kernel, as_pair(dilation), pads, steps)
         merged = kernel[0] * kernel[1] * in_channels
-        self.norm = None if norm_cfg is None else build_norm_layer(norm_cfg, merged)[1]
+        normed = out_channels if is_post_norm else merged
+        self.norm = None if norm_cfg is None else build_norm_layer(norm_cfg, normed)[1]
         self.reduction = nn.Linear(merged, out_channels, bias=bias)
 
     def forward(self, tokens_nlc: Tensor, input_size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
@@ -129,9 +133,12 @@ class PatchMerging(BaseModule):
             x_nchw = self.adaptive_padding(x_nchw)
         out_size = _slid(self.sampler, (x_nchw.shape[2], x_nchw.shape[3]))
         merged_nlc = self.sampler(x_nchw).transpose(1, 2)
-        if self.norm is not None:
+        if self.norm is not None and not self.is_post_norm:
             merged_nlc = self.norm(merged_nlc)
-        return self.reduction(merged_nlc), out_size
+        merged_nlc = self.reduction(merged_nlc)
+        if self.norm is not None and self.is_post_norm:
+            merged_nlc = self.norm(merged_nlc)
+        return merged_nlc, out_size
 
 
 def _covering(

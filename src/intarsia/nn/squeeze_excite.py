@@ -52,5 +52,8 @@ class SELayer(BaseModule):
 
     def forward(self, x_nchw: Tensor) -> Tensor:
         """``(N, C, H, W)`` in and out."""
-        mean_nc11 = x_nchw.mean(dim=(-2, -1), keepdim=True)
-        return x_nchw * self.conv2(self.conv1(mean_nc11))
+        return x_nchw * self.factors(x_nchw)
+
+    def factors(self, x_nchw: Tensor) -> Tensor:
+        """The factors of the channels of a map ``(N, C, H, W)``, ``(N, C, 1, 1)``."""
+        return self.conv2(self.conv1(x_nchw.mean(dim=(-2, -1), keepdim=True)))

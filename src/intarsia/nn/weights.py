@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from intarsia.core.errors import CheckpointError
 from intarsia.core.local_weights import checkpoint_folder, find_local_weights, missing_weights
+from intarsia.nn.foreign_objects import load_safely, refused_object
 
 PathLike = str | os.PathLike[str]
 DROP_MODULE = ((r'^module\.', ''),)
 """Takes off the prefix that data-parallel wrappers put before every key."""
+
+PREPROCESSOR = 'data_preprocessor.'
+"""What the newer toolboxes may keep with the weights though it is none: mean and deviation of the pixels."""
 
 
 def find_weights(name: PathLike) -> Path:
@@ -63,7 +66,8 @@ def read_checkpoint(path: PathLike, map_location: str | torch.device = 'cpu') ->
         map_location: Device of the tensors.
 
     Returns:
-        What the file holds; a file of safetensors as ``{'state_dict': tensors, 'meta': header}``.
+        What the file holds; a file of safetensors as ``{'state_dict': tensors, 'meta': header}``. Objects of the old
+        toolboxes are replaced, see :mod:`intarsia.nn.foreign_objects`.
 
     Raises:
         CheckpointError: The file is missing, truncated, not a checkpoint, or holds other things than tensors
@@ -75,21 +79,12 @@ def read_checkpoint(path: PathLike, map_location: str | torch.device = 'cpu') ->
     try:
         content = _read_safetensors(path, map_location) if path.suffix == '.safetensors' else None
         if content is None:
-            with torch.serialization.safe_globals(_numpy_scalars()):
-                content = torch.load(path, map_location=map_location, weights_only=True)
+            content = load_safely(path, map_location)
     except Exception as error:
         raise CheckpointError(f'{path} cannot be read: {_reason(path, error)}') from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path} holds a {type(content).__name__}, not a dict')
     return dict(content)
-
-
-def _numpy_scalars() -> list[Any]:
-    """What it takes to read single numbers of numpy, as best scores are stored in ``meta`` by the old toolboxes."""
-    scalar: Any = np.float64(0).__reduce__()[0]
-    kinds = [type(np.dtype(kind)) for kind in ('bool', 'int32', 'int64', 'float16', 'float32', 'float64')]
-    names = ('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
-    return [*[(scalar, name) for name in names], np.dtype, *kinds]
 
 
 def _read_safetensors(path: Path, map_location: str | torch.device) -> dict[str, Any]:
@@ -103,11 +98,8 @@ def _reason(path: Path, error: Exception) -> str:
     """Which of the three ways of being unreadable it is."""
     if path.stat().st_size == 0:
         return 'it is empty'
-    unsafe = re.search(
-        r'Unsupported (?:global|class): GLOBAL (\S+)|WeightsUnpickler error: .*?(\S+) was not', str(error)
-    )
-    if unsafe:
-        name = next(group for group in unsafe.groups() if group)
+    name = refused_object(error)
+    if name:
         return (
             f'it holds the Python object {name}, and only tensors and plain values are read. If you trust it, load it '
             f"once with torch.load(..., weights_only=False) and save its 'state_dict' alone"
@@ -122,7 +114,11 @@ def read_state_dict(path: PathLike, map_location: str | torch.device = 'cpu') ->
     Raises:
         CheckpointError: As :func:`read_checkpoint`, or there are no tensors.
     """
-    content = read_checkpoint(path, map_location)
+    return tensors_of(read_checkpoint(path, map_location), path)
+
+
+def tensors_of(content: Mapping[str, Any], path: PathLike) -> dict[str, Tensor]:
+    """The same of what has been read from ``path``."""
     for key in ('state_dict', 'model', 'model_state_dict'):
         if isinstance(content.get(key), Mapping):
             content = dict(content[key])
@@ -194,8 +190,9 @@ def load_state_dict(
     Raises:
         CheckpointError: ``strict``, and keys are missing, unexpected or of another shape.
     """
-    state = _after_hooks(module, _without_averages(_select(state, prefix, revise_keys)))
     expected = module.state_dict()
+    state = _after_hooks(module, without_averages(select(state, prefix, revise_keys)))
+    state = {k: v for k, v in state.items() if k in expected or not k.startswith(PREPROCESSOR)}
     fitting = {k: v for k, v in state.items() if k in expected and _shape(v) == _shape(expected[k])}
     report = LoadReport(
         loaded=tuple(fitting),
@@ -211,9 +208,10 @@ def load_state_dict(
     return report
 
 
-def _select(
+def select(
     state: Mapping[str, Tensor], prefix: str | None, revise_keys: Sequence[tuple[str, str]]
 ) -> dict[str, Tensor]:
+    """Entries of a state dict under other keys; the arguments are those of :func:`load_state_dict`."""
     revised = {}
     for key, value in state.items():
         for pattern, replacement in revise_keys:
@@ -225,7 +223,7 @@ def _select(
     return {key[len(start) :]: value for key, value in revised.items() if key.startswith(start)}
 
 
-def _without_averages(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def without_averages(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Without the buffers in which MMCV 1 kept trained weights beside their averages: ``ema_`` and a key's name."""
     doubled = {f'ema_{key.replace(".", "_")}' for key in state}
     return {key: value for key, value in state.items() if key not in doubled}

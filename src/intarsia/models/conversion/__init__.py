@@ -1,0 +1,1 @@
+"""Weights of other libraries in the names and shapes of our networks."""
