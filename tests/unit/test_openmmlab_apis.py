@@ -302,6 +302,7 @@ def test_a_pose_model_is_told_what_its_config_says_elsewhere(pose, tmp_path):
 
 
 def test_a_recognizer_is_asked(monkeypatch):
+    monkeypatch.delitem(sys.modules, 'mmengine', raising=False)
     cfg = Config.fromfile(ROOT / 'configs' / 'action' / 'slowonly_actions.py')
     model = inference.init_recognizer(cfg, device='cpu')
     video = str(sorted((ROOT / 'data' / 'actions' / 'videos' / 'val').rglob('*.*'))[0])

@@ -41,7 +41,8 @@ def _find(module: ModuleType, name: str) -> Any:
     if not (name.startswith('__') and name != '__version__'):
         found = served(module.__name__, name)
         if found is not None:
-            vars(module)[name] = found.target
+            if name != '__version__':  # it is another one once MMEngine is imported
+                vars(module)[name] = found.target
             return found.target
         if importlib.util.find_spec(path) is not None:
             return importlib.import_module(path)

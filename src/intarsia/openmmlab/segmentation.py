@@ -102,7 +102,7 @@ def eval_metrics(
         if reduce_zero_label:
             array = np.where((array == 0) | (array == 255), 255, array - 1)
         counter.update(np.asarray(pred), array, num_classes)
-    return {name: np.asarray(value) / 100 for name, value in counter.scores().items()}
+    return {name: np.asarray(value) for name, value in counter.scores().items()}
 
 
 class ASPPModule(nn.ModuleList):
