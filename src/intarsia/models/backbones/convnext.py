@@ -36,6 +36,7 @@ class ConvNeXtBlock(BaseModule):
         layer_scale_init_value: First value of a factor per channel of the branch; 0 for no factor.
         use_grn: Global response normalization between the two layers (version 2).
         with_cp: Compute activations again in the backward pass, to save memory.
+        kernel_size: Size of the depthwise kernel, odd.
     """
 
     def __init__(
@@ -49,11 +50,14 @@ class ConvNeXtBlock(BaseModule):
         layer_scale_init_value: float = 1e-6,
         use_grn: bool = False,
         with_cp: bool = False,
+        kernel_size: int = 7,
     ) -> None:
         super().__init__()
         self.with_cp, self.linear_pw_conv = with_cp, linear_pw_conv
         mid_channels = int(mlp_ratio * in_channels)
-        self.depthwise_conv = nn.Conv2d(in_channels, in_channels, 7, padding=3, groups=in_channels)
+        self.depthwise_conv = nn.Conv2d(
+            in_channels, in_channels, kernel_size, padding=kernel_size // 2, groups=in_channels
+        )
         self.norm = build_norm_layer(norm_cfg, in_channels)[1]
         self.pointwise_conv1 = self._pointwise(in_channels, mid_channels)
         self.act = build_activation_layer(act_cfg)

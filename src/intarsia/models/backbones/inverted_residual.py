@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from intarsia.nn.conv_module import ConvModule
+from intarsia.nn.drop import path_or_identity
 from intarsia.nn.module import BaseModule, InitCfg
 from intarsia.nn.squeeze_excite import SELayer
 
@@ -39,6 +40,8 @@ class InvertedResidual(BaseModule):
         norm_cfg: Config of the normalizations.
         act_cfg: Config of the activations.
         with_cp: Compute activations again in the backward pass, to save memory.
+        dilation: Dilation of the filter.
+        drop_path_rate: Probability that a sample goes without the branch.
         init_cfg: How weights are initialized.
 
     Raises:
@@ -59,6 +62,8 @@ class InvertedResidual(BaseModule):
         norm_cfg: Mapping[str, Any] = BN,
         act_cfg: Mapping[str, Any] = RELU,
         with_cp: bool = False,
+        dilation: int = 1,
+        drop_path_rate: float = 0.0,
         init_cfg: InitCfg = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -72,10 +77,12 @@ class InvertedResidual(BaseModule):
         wide = {'act_cfg': act_cfg, **options}
         self.expand_conv = ConvModule(in_channels, mid_channels, 1, **wide) if with_expand_conv else nn.Identity()
         self.depthwise_conv = ConvModule(
-            mid_channels, mid_channels, kernel_size, stride, kernel_size // 2, groups=groups or mid_channels, **wide
-        )
+            mid_channels, mid_channels, kernel_size, stride, dilation * (kernel_size // 2), dilation,
+            groups=groups or mid_channels, **wide,
+        )  # fmt: skip
         self.se = nn.Identity() if se_cfg is None else SELayer(**{'channels': mid_channels, **se_cfg})
         self.linear_conv = ConvModule(mid_channels, out_channels, 1, act_cfg=None, **options)
+        self.drop_path = path_or_identity(drop_path_rate)
 
     def forward(self, x_nchw: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, out_channels, H / stride, W / stride)``."""
@@ -83,7 +90,7 @@ class InvertedResidual(BaseModule):
             out_nchw = checkpoint(self._branch, x_nchw, use_reentrant=False)
         else:
             out_nchw = self._branch(x_nchw)
-        return x_nchw + out_nchw if self.with_res_shortcut else out_nchw
+        return x_nchw + self.drop_path(out_nchw) if self.with_res_shortcut else out_nchw
 
     def _branch(self, x_nchw: Tensor) -> Tensor:
         return self.linear_conv(self.se(self.depthwise_conv(self.expand_conv(x_nchw))))

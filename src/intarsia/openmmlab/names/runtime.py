@@ -98,6 +98,8 @@ RUNTIME: dict[str, str] = {
     ),
     'nn.norm': ('build_norm_layer revert_sync_batchnorm _BatchNorm=BatchNorm infer_abbr=norm_name'),
     'nn.conv': 'build_conv_layer',
+    'nn.standardized_conv': 'ConvWS2d ConvAWS2d',
+    'nn.adaptive_conv': 'Conv2dAdaptivePadding',
     'nn.conv_module': 'ConvModule',
     'nn.depthwise_separable': 'DepthwiseSeparableConvModule',
     'nn.activation': 'build_activation_layer Swish HSigmoid Clamp',

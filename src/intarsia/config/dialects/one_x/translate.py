@@ -110,11 +110,19 @@ def _take_model(top: Reader, house: House, task: str | None) -> Mapping[str, Any
     return preprocessor
 
 
+OWN_DEFAULTS: dict[tuple[Any, Any], dict[str, Any]] = {
+    ('segmentation', 'VisionTransformer'): {'patch_bias': False},
+    ('classification', 'EfficientNet'): {'edge_stride': 'expand'},
+}
+"""Defaults of backbones of 1.x that differ from those of 0.x, by task and name."""
+
+
 def _own_defaults(model: Mapping[str, Any], task: str | None) -> dict[str, Any]:
     """What networks of 1.x do where they say nothing, and those of 0.x do not."""
     backbone = model.get('backbone')
-    if task == 'segmentation' and isinstance(backbone, Mapping) and backbone.get('type') == 'VisionTransformer':
-        return {'backbone': {'patch_bias': False, **backbone}}
+    kind = backbone.get('type') if isinstance(backbone, Mapping) else None
+    if (task, kind) in OWN_DEFAULTS:
+        return {'backbone': {**OWN_DEFAULTS[task, kind], **(backbone or {})}}
     return {'keeps_bm_mask': model.get('keeps_bm_mask', True)} if model.get('type') == 'BMN' else {}
 
 

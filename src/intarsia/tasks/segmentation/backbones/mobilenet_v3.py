@@ -91,6 +91,8 @@ class MobileNetV3(MobileNetV3Layers):
             dilation = 2 ** sum(i >= first for first in settings['dilated'])
             kind = ADAPTIVE if row.stride == 2 else conv_cfg
             block = self.block(row, widths[-1], dilation=dilation, conv_cfg=kind, norm_cfg=norm_cfg, with_cp=with_cp)
+            # Where the stride went, the input is not added, even if reduced channels would allow it.
+            block.with_res_shortcut &= i not in settings['dilated']
             self.add_layer(f'layer{i}', block)
             widths.append(row.channels)
             strides.append(strides[-1] * row.stride)
