@@ -20,6 +20,12 @@ from tests.golden.outcome import Outcome
 TOLERANCE = 1e-4
 """Relative to the output's RMS; ten times the record's own noise if that is more."""
 
+ONE_OUTSIDE_OF_TRAINING = ('DDRNet', 'PIDNet')
+"""Backbones of which the old ones gave but the second map outside of training."""
+
+SECOND_OUTSIDE_OF_TRAINING = ('InceptionV3',)
+"""Backbones of which the old ones gave None and a second output outside of training."""
+
 UNSTABLE = 1e-2
 """With more noise than this only keys, shapes and parameters are facts."""
 
@@ -40,15 +46,26 @@ def run(record: Mapping[str, Any]) -> Outcome:
     except Exception as error:
         return Outcome(error=f'{type(error).__name__}: {error}')
     try:
+        if key_hash(model.state_dict()) != record['sha1_keys']:
+            return Outcome(built=True, keys_equal=False, error='keys or shapes of the state dict differ')
+        if record.get('override'):
+            model = MODELS.of(task).build(_overridden(config, record['override']))
         return _compare(model, record, call)
     except Exception as error:
         return Outcome(built=True, error=f'{type(error).__name__}: {error}')
 
 
+def _overridden(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with values at dotted paths, as the recorded pass was made affordable."""
+    changed = dict(config)
+    for path, value in changes.items():
+        first, _, rest = path.partition('.')
+        changed[first] = _overridden(changed[first], {rest: value}) if rest else value
+    return changed
+
+
 def _compare(model: nn.Module, record: Mapping[str, Any], call: Callable[[Any, Tensor], dict[str, Tensor]]) -> Outcome:
     state = model.state_dict()
-    if key_hash(state) != record['sha1_keys']:
-        return Outcome(built=True, keys_equal=False, error='keys or shapes of the state dict differ')
     kept = fill(state, record['gain2'])
     if not record['kept_tables'] and state_hash(state, kept) != record['sha1_kept']:
         return Outcome(built=True, keys_equal=True, error='an integer buffer is built differently')
@@ -76,12 +93,15 @@ def _classify(model: Any, img_nchw: Tensor) -> dict[str, Tensor]:
     """The outputs of backbone and neck, the feature before the last layer, the logits."""
     feats = model.backbone(img_nchw)
     outputs = flatten('backbone', feats)
+    if type(model.backbone).__name__ in SECOND_OUTSIDE_OF_TRAINING:
+        outputs |= {'backbone.1': feats[0]}
     if model.with_neck:
         feats = model.neck(feats)
         outputs |= flatten('neck', feats)
     if model.with_head:
         outputs |= flatten('head.pre_logits', model.head.pre_logits(feats))
-        outputs |= flatten('head', model.head(feats))
+        logits = getattr(model.head, 'logits_of_branches', model.head)
+        outputs |= flatten('head', logits(feats))
     return outputs
 
 
@@ -89,9 +109,12 @@ def _segment(model: Any, img_nchw: Tensor) -> dict[str, Tensor]:
     """The outputs of backbone and neck, and those of every head, at its own size."""
     feats = model.backbone(img_nchw)
     outputs = flatten('backbone', feats)
+    if type(model.backbone).__name__ in ONE_OUTSIDE_OF_TRAINING:
+        outputs |= flatten('backbone', feats[1])
     if model.with_neck:
         feats = model.neck(feats)
         outputs |= flatten('neck', feats)
+    torch.manual_seed(0)  # a decode head that draws numbers does so after the backbone, which draws none
     for name in ('decode_head', 'auxiliary_head'):
         part = getattr(model, name)
         several = isinstance(part, nn.ModuleList)
@@ -178,7 +201,7 @@ def _classify_proposals(model: Any, frames_npschw: Tensor) -> dict[str, Tensor]:
 CALLS: dict[str, Callable[[Any, Tensor], dict[str, Tensor]]] = {
     'ImageClassifier': _classify, 'EncoderDecoder': _segment, 'CascadeEncoderDecoder': _segment,
     'TopDown': _find_joints, 'TopdownPoseEstimator': _find_joints, 'AssociativeEmbedding': _find_joints,
-    'BottomupPoseEstimator': _find_joints,
+    'BottomupPoseEstimator': _find_joints, 'DisentangledKeypointRegressor': _find_joints,
     'Recognizer2D': _recognize_frames, 'Recognizer3D': _recognize_clips, 'RecognizerGCN': _recognize_clips,
     'SkeletonGCN': _recognize_skeletons,
     'TEM': _localize, 'BMN': _localize, 'PEM': _localize, 'SSN': _classify_proposals,

@@ -83,8 +83,21 @@ def _people(num: int, joints: int, places: int) -> Tensor:
     return torch.stack([place * there, there.long()], -1)
 
 
+def _of_ways(record: Mapping[str, Any], outputs: Any) -> Batch:
+    """Heat maps of joints and middles, and ways to joints; the newer one calls them otherwise."""
+    maps, ways = outputs[0] if isinstance(outputs, list) else outputs
+    mask = torch.ones(maps.shape)
+    mask[:, :, :3, :5] = 0.1
+    values = (unit('target', maps.shape), mask, make_input('target.offset', ways.shape),
+              unit('target.offset_weight', ways.shape))  # fmt: skip
+    older = ('heatmaps', 'masks', 'offsets', 'offset_weights')
+    newer = ('heatmaps', 'heatmap_weights', 'displacements', 'displacement_weights')
+    return dict(zip(older if isinstance(outputs, list) else newer, values, strict=True))
+
+
 TARGETS: dict[str, Callable[[Mapping[str, Any], Any], Batch]] = {
     'hm': _of_maps, 'reg': _of_coordinates, 'simcc': _of_vectors, 'dsnt': _of_mean_places, 'ae': _of_tags,
+    'dekr': _of_ways,
 }  # fmt: skip
 """Kind of a record -> what makes its targets from the record and the outputs of the model."""
 

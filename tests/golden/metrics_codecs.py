@@ -202,6 +202,12 @@ def _decoupled(
     return {old: encoded[ours] for old, ours in {**names, 'instance_coords': 'instance_coords'}.items()}
 
 
+def _single_points(code: str, hm: Any, dp: Any, **arguments: Any) -> Any:
+    has_joints = arguments['generate_keypoint_heatmaps']
+    people = _build('SPR', arguments).decode((_tensor(hm if has_joints else hm[-1:]), _tensor(dp)))
+    return [people.keypoints, [people.person_scores, people.scores if has_joints else None]]
+
+
 def _heatmap_parser(
     heatmaps: Any, tags: Any, cfg: Mapping[str, Any], adjust: bool = True, refine: bool = True
 ) -> dict[str, Any]:
@@ -316,6 +322,7 @@ OURS: dict[str, Callable[..., Any]] = {
     'mmpose.codecs.MSRAHeatmap': _codec('MSRAHeatmap', **NEWER),
     'mmpose.codecs.MegviiHeatmap': _codec('MegviiHeatmap'),
     'mmpose.codecs.RegressionLabel': _codec('RegressionLabel'),
+    'mmpose.codecs.SPR': _single_points,
     'mmpose.codecs.SimCCLabel': _codec('SimCCLabel'),
     'mmpose.codecs.UDPHeatmap': _codec('UDPHeatmap', **NEWER),
     'mmpose.codecs.utils.batch_heatmap_nms': lambda heatmaps, **size: peaks.batch_heatmap_nms(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -113,6 +113,7 @@ def _people(record: Mapping[str, Any], inputs: Named) -> Named:
     joints = np.concatenate([inputs['joints'], inputs['visible'][..., None]], -1).astype(np.float32)
     index = [0, *(i + 1 if i % 2 else i - 1 for i in range(1, 17))]
     return {
+        **{key: inputs[key] for key in ('bboxes', 'areas') if key in inputs},
         'img': inputs['img'],
         'mask': [inputs['mask'] > 0 for _ in sizes],
         'joints': [joints for _ in sizes],
@@ -199,10 +200,25 @@ def _pinned(node: Node, record: Mapping[str, Any], sample: Named) -> Named:
         scale = pinned['scale_uniform'] * (most - least) + least
         rotation = (pinned['rotate_uniform'] * 2 - 1) * step.rot_factor
         return step.apply(sample, scale, rotation, pinned['shift'] or (0, 0))
+    if kind == 'CIDGenerateTarget':
+        return {**sample, **step(dict(sample), _Steps(iter(pinned['jitter'])))}
     if kind == 'PhotometricDistortion':
         drawn = _photometric(iter(pinned['randint']), iter(pinned['uniform']))
         return {'img': step.apply(sample['img'], **drawn)}
     raise UnmappedError(kind)
+
+
+class _Steps:
+    """Gives the steps of middles in their order, and leaves people in theirs."""
+
+    def __init__(self, steps: Iterator[int]) -> None:
+        self.steps = steps
+
+    def integers(self, low: int, high: int, count: int) -> Any:
+        return np.array([next(self.steps) for _ in range(count)])
+
+    def permutation(self, count: int) -> Any:
+        return np.arange(count)
 
 
 def _photometric(integers: Any, uniforms: Any) -> Named:

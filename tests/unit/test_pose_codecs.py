@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from intarsia.core.registries import CODECS
+from intarsia.models.assignment import assign
 from intarsia.tasks.pose.codecs import blur, flip, peaks, refine
-from intarsia.tasks.pose.codecs.assignment import assign
 from intarsia.tasks.pose.codecs.drawing import draw_gaussians
 from intarsia.tasks.pose.codecs.grouping import group_peaks
 
@@ -23,6 +23,7 @@ CASES = {
                     (dict(MAPS, sigma=2, unbiased=True), 0.1)],
     'MegviiHeatmap': [(dict(MAPS, kernel_size=11), 2)],
     'RegressionLabel': [(dict(input_size=SIZE), 1e-3)],
+    'SPR': [(MAPS, 0.01)],
     'SimCCLabel': [(dict(input_size=SIZE), 0.25), (dict(input_size=SIZE, sigma=(4.9, 5.66), use_dark=True), 0.25),
                    (dict(input_size=SIZE, smoothing_type='standard', label_smooth_weight=0.1), 0.25)],
     'UDPHeatmap': [(MAPS, 0.2), (dict(MAPS, rules='1.x'), 0.2), (dict(MAPS, heatmap_type='combined', blur_kernel_size=3), 0.2),
@@ -33,7 +34,7 @@ CASES = {
 Half a pixel of the map from rounding and, by some rules, a quarter for equal neighbours; decoupled maps have Gaussians
 of any width, which stand a pixel off.
 """
-OF_SEVERAL = ('AssociativeEmbedding', 'DecoupledHeatmap')
+OF_SEVERAL = ('AssociativeEmbedding', 'DecoupledHeatmap', 'SPR')
 ONE_PERSON = [(name, arguments, off) for name in CASES if name not in OF_SEVERAL for arguments, off in CASES[name]]
 
 

@@ -228,7 +228,7 @@ def _check_components(values: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _check_hooks(values: Mapping[str, Any]) -> Iterator[Finding]:
-    hooks = registries.HOOKS
+    hooks = registries.HOOKS.of(task_of(values))
     yield from check_schedules(values)
     for name, default in DEFAULT_HOOKS.items():
         if isinstance(values.get(name), Mapping):

@@ -22,6 +22,7 @@ CHILD_REGISTRIES: dict[str, Registry] = {
     'upsample_cfg': registries.PLUGIN_LAYERS,
     'init_cfg': registries.INITIALIZERS,
     'pipeline': registries.TRANSFORMS,
+    'switch_pipeline': registries.TRANSFORMS,
     'transforms': registries.TRANSFORMS,
     'policies': registries.TRANSFORMS,
     'dataset': registries.DATASETS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,9 +11,10 @@ from torch.utils.data import DataLoader
 
 from intarsia.data.broken_files import say_count
 from intarsia.data.collate import collate
+from intarsia.data.device import ToDevice, split_normalize
 from intarsia.data.samplers import Sampler
 from intarsia.data.seeding import SampleKey
-from intarsia.data.transforms.transform import seed_globals
+from intarsia.data.transforms.transform import Compose, seed_globals
 
 
 class _KeyBatches:
@@ -117,6 +118,26 @@ class Loader:
     def world_size(self) -> int:
         """Processes that share the samples."""
         return self.sampler.world_size
+
+    def switch_pipeline(self, pipeline: Sequence[Mapping[str, Any]]) -> None:
+        """Send samples through another pipeline, from the next iteration on.
+
+        Args:
+            pipeline: Transform nodes or callables; those of the task of the old pipeline.
+
+        Raises:
+            TypeError: The data set has no pipeline.
+        """
+        owner = self.dataset
+        while not hasattr(owner, 'pipeline') and hasattr(owner, 'dataset'):
+            owner = owner.dataset
+        if not hasattr(owner, 'pipeline'):
+            raise TypeError(f'{type(self.dataset).__name__} has no pipeline that could be exchanged')
+        task = getattr(owner.pipeline, 'task', None)
+        if isinstance(self.prepare, ToDevice):
+            pipeline, self.prepare.normalize = split_normalize(pipeline, task)
+        owner.pipeline = Compose(pipeline, task)
+        self._loader._iterator = None  # workers that live on have copies of the old one
 
     def start(self, epoch: int, first: int = 0) -> None:
         """Make the next iteration that of ``epoch``, beginning with batch number ``first``."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from intarsia.config.lazy import ObjectName
+from intarsia.core.index import by_name
 
 SCOPES = {
     'mmcls': 'classification', 'mmpretrain': 'classification', 'mmseg': 'segmentation', 'mmpose': 'pose',
-    'mmaction': 'action', 'mmengine': None, 'mmcv': None, 'torch': None,
+    'mmaction': 'action', 'mmdet': None, 'mmengine': None, 'mmcv': None, 'torch': None,
 }  # fmt: skip
 """Packages whose components we have, and our task for those of a task."""
 
@@ -35,7 +36,7 @@ MODELS = {'torchvision': 'TorchVisionModel', 'timm': 'TimmModel'}
 def bare(name: str) -> str:
     """``'mmcls.ResNet'`` and ``'mmpretrain.models.ResNet'`` are ``'ResNet'``; other packages' names stay."""
     package, dot, rest = name.partition('.')
-    if not dot or package not in SCOPES:
+    if not dot or package not in SCOPES or (package == 'mmdet' and name in by_name()):  # parts of other networks
         return name
     last = rest.rpartition('.')[2]
     return OF_TORCH.get(last, last) if package == 'torch' else last

@@ -59,6 +59,7 @@ class Compose:
 
     def __init__(self, transforms: Sequence[Mapping[str, Any] | Step], task: str | None = None) -> None:
         registry = TRANSFORMS.of(task)
+        self.task = task
         self.transforms: list[Step] = [registry.build(t) if isinstance(t, Mapping) else t for t in transforms]
         self._steps = [(step, _takes_rng(step)) for step in self.transforms]
 

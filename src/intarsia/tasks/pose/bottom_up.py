@@ -94,11 +94,7 @@ class AssociativeEmbedding(TaskModel):
 
     def describe(self, image: Image) -> dict[str, Any]:
         """The image as an array, BGR."""
-        found = super().describe(image)
-        if 'img' in found or 'img_info' not in found:
-            return found
-        file = found['img_info']['filename']
-        return {'img': read_image(file), 'image_file': file}
+        return image_in_memory(super().describe(image))
 
     def results_of(self, inputs: Tensor, metas: Sequence[Meta] | None = None) -> list[PoseResult]:
         """One result for every image of a batch ``(N, C, H, W)``; see :meth:`results_of_augmented`.
@@ -204,6 +200,49 @@ class AssociativeEmbedding(TaskModel):
             info=self.dataset_info,
             tags=people.tags.cpu().numpy(),
         )
+
+
+def image_in_memory(found: dict[str, Any]) -> dict[str, Any]:
+    """What describes an image, with the image itself, BGR, for one that is a file."""
+    if 'img' in found or 'img_info' not in found:
+        return found
+    file = found['img_info']['filename']
+    return {'img': read_image(file), 'image_file': file}
+
+
+def result_of_input(
+    xy_pk2: Tensor,
+    score_pk: Tensor,
+    person_p: Tensor,
+    size: Sequence[int],
+    meta: Meta,
+    info: DatasetInfo | None,
+    use_udp: bool = False,
+) -> PoseResult:
+    """The people in an image, from their joints in pixels of what the network saw of it.
+
+    Args:
+        xy_pk2: Joints.
+        score_pk: Their scores.
+        person_p: Scores of people.
+        size: Width and height of what the network saw.
+        meta: ``center`` and ``scale`` of that in pixels of the image; without them both are the same.
+        info: The joints.
+        use_udp: Sizes are measured from the middle of the first pixel to that of the last.
+    """
+    edge, unit = (1, 1.0) if use_udp else (0, PIXEL_STD)
+    seen = np.array(size, np.float64) - edge
+    shown, center = seen, seen / 2
+    if 'center' in meta:
+        shown, center = np.asarray(meta['scale']) * unit, np.asarray(meta['center'])
+    places = ((xy_pk2.cpu().numpy() / seen - 0.5) * shown + center).astype(np.float32)
+    return PoseResult(
+        keypoints=places,
+        scores=score_pk.cpu().numpy(),
+        boxes=boxes_around(places, np.ones(places.shape[:2], bool)),
+        box_scores=person_p.cpu().numpy().astype(np.float32),
+        info=info,
+    )
 
 
 def boxes_around(xy_pk2: np.ndarray, found_pk: np.ndarray) -> np.ndarray:

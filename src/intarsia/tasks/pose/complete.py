@@ -19,6 +19,9 @@ SPLITS = ('test', 'val', 'train')
 COCO_ORDER = (0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)
 """Joints of COCO from those that are seen surely, the head and the torso, to the others."""
 
+WITHOUT_CODEC = ('DisentangledKeypointRegressor', 'CID')
+"""Models whose targets are made by steps of the pipeline, and whose outputs they decode themselves."""
+
 Node = Mapping[str, Any]
 
 
@@ -32,8 +35,16 @@ def complete(values: Node) -> Node:
     if model.get('dataset_info') is None and datasets:
         info = next((info for info in map(_info_of, datasets) if info is not None), None)
         model.update({'dataset_info': info} if info is not None else {})
+    if model.get('type') == 'BottomupPoseEstimator':
+        model['codec'] = by_new_rules(model.get('codec'))
     told = {split: _told(data[split], model.get('codec')) for split in SPLITS if data.get(split) is not None}
     return {**values, 'model': model, **({'data': {**data, **told}} if told else {})}
+
+
+def by_new_rules(codec: Any) -> Any:
+    """The codec that a model of the newer toolbox means, by whose rules it goes unless told otherwise."""
+    is_grouping = isinstance(codec, Mapping) and codec.get('type') == 'AssociativeEmbedding'
+    return {'rules': '1.x', **codec} if is_grouping else codec
 
 
 def codec_of(model: Node, dataset: Node, data: Node) -> Node | None:
@@ -50,6 +61,8 @@ def codec_of(model: Node, dataset: Node, data: Node) -> Node | None:
     target = _target_of(data.get('train'))
     if model.get('type') == 'AssociativeEmbedding':
         return dict(type='AssociativeEmbedding', input_size=_pair(sizes['image_size']), **_grouping(sizes, test_cfg))
+    if model.get('type') in WITHOUT_CODEC:
+        return None
     if target.get('type') == 'TopDownGenerateTargetRegression':
         return dict(type='RegressionLabel', input_size=_pair(sizes['image_size']))
     if 'heatmap_size' not in sizes or isinstance(sizes['heatmap_size'][0], (list, tuple)):
@@ -104,11 +117,13 @@ def _target_of(train: Any) -> Node:
 
 
 def _inner(node: Any) -> Iterator[Node]:
-    """The data sets in a node, through wrappers and lists."""
+    """The data sets in a node, through wrappers and lists; first a wrapper that says the joints of all."""
     if isinstance(node, (list, tuple)):
         for each in node:
             yield from _inner(each)
     elif isinstance(node, Mapping):
+        if 'datasets' in node and node.get('dataset_info') is not None:
+            yield node
         below = node.get('dataset', node.get('datasets'))
         if below is None:
             yield node

@@ -95,18 +95,23 @@ def _pose(reader: Reader) -> dict[str, Any]:
     name = POSE_NAMES.get(str(kind), kind)
     root = reader.take('data_root', '')
     found = {'type': name.get(mode, kind) if isinstance(name, Mapping) else name}
+    if kind == 'CombinedDataset':  # its data sets have files, each its own
+        return {**found, 'dataset_info': joints_of(reader.take('metainfo'))}
     found['ann_file'] = joined_path(root, reader.take('ann_file', ''))
     found['img_prefix'] = joined_path(root, _prefix(reader, 'img'))
     boxes = reader.take('bbox_file')
     if boxes is not None:
         path = boxes if str(boxes).startswith('data/') else joined_path(root, boxes)
         found['data_cfg'] = {'use_gt_bbox': False, 'bbox_file': path, 'det_bbox_thr': 0.0}
-    info = reader.take('metainfo')
+    info = joints_of(reader.take('metainfo'))
+    return {**found, 'dataset_info': info} if info else found
+
+
+def joints_of(info: Any) -> Any:
+    """The name of a data set's joints, where ``metainfo`` names a file, or what it says."""
     if isinstance(info, Mapping) and 'from_file' in info:
-        found['dataset_info'] = str(info['from_file']).rpartition('/')[2].removesuffix('.py')
-    elif info:
-        found['dataset_info'] = info
-    return found
+        return str(info['from_file']).rpartition('/')[2].removesuffix('.py')
+    return info
 
 
 def _action(reader: Reader) -> dict[str, Any]:

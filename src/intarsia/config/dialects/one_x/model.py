@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from intarsia.config.dialects.one_x.data_sets import joints_of
+
+BOTTOM_UP_HEADS = {'DEKRHead': 'BottomupDEKRHead', 'CIDHead': 'BottomupCIDHead'}
+"""Heads that are called as others of 0.x, and what they are called here."""
+
 
 def house_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
     """The same model in the words of the house.
@@ -15,6 +20,9 @@ def house_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
     Args:
         model: A node of either generation; not changed.
     """
+    if model.get('type') == 'BottomupPoseEstimator' and isinstance(model.get('head'), Mapping):
+        kind = model['head'].get('type')
+        model = {**model, 'head': {**model['head'], 'type': BOTTOM_UP_HEADS.get(str(kind), kind)}}
     head, cls_head = model.get('head'), model.get('cls_head')
     found = {key: value for key, value in model.items() if key not in ('data_preprocessor', 'metainfo')}
     if isinstance(head, Mapping) and isinstance(head.get('decoder'), Mapping):
@@ -34,5 +42,5 @@ def house_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
     ):
         found['backbone'] = {**backbone, 'type': 'STGCNPlusPlus'}
     if model.get('metainfo') is not None:
-        found['dataset_info'] = model['metainfo']
+        found['dataset_info'] = joints_of(model['metainfo'])
     return found

@@ -19,6 +19,15 @@ INPUTS = {'FormatGCNInput': 'keypoint', 'FormatAudioShape': 'audios'}
 LOADED_BY_THE_DATA_SET = ('LoadAnnotations', 'GenerateTarget', 'GenerateLocalizationLabels')
 """Steps that evaluation does not need: metrics take their truth from the data set."""
 
+TARGETS = {
+    'SimCCLabel': ('target_x', 'target_y', 'target_weight'),
+    'IntegralRegressionLabel': ('target', 'target_heatmap', 'target_weight'),
+    'SPR': ('heatmaps', 'heatmap_weights', 'displacements', 'displacement_weights'),
+    'DecoupledHeatmap': ('target', 'instance_target', 'target_weight', 'instance_coords'),
+    'AssociativeEmbedding': ('target', 'keypoint_indices'),
+}
+"""What codecs of poses make of joints, where it is not ``target`` and ``target_weight``."""
+
 
 def translate_pipeline(
     pipeline: Sequence[Any], task: str | None, preprocessor: Mapping[str, Any], is_training: bool
@@ -31,15 +40,18 @@ def translate_pipeline(
         preprocessor: ``model.data_preprocessor``.
         is_training: Whether samples need their targets.
     """
+    sees_all = any(isinstance(node, Mapping) and str(node.get('type')).startswith('Bottomup') for node in pipeline)
     found: list[tuple[Node, int]] = []
     for i, node in enumerate(pipeline):
         kind = node.get('type') if isinstance(node, Mapping) else None
         if kind in PACKS:
-            steps = _packed(node, [each for each, _ in found], preprocessor, is_training)
+            steps = _packed(node, [each for each, _ in found], preprocessor, is_training, pipeline)
         elif not isinstance(node, Mapping) or (not is_training and kind in LOADED_BY_THE_DATA_SET):
             steps = [] if isinstance(node, Mapping) else [node]
         else:
             steps = translate_step(node, task)
+            if kind == 'RandomFlip' and task == 'pose' and sees_all:
+                steps = [{**steps[0], 'type': 'BottomupRandomFlip'}]
             if kind == 'FormatShape':
                 steps = _formatted(steps[0], preprocessor, pipeline)
         found += [(step, i) for step in steps]
@@ -47,7 +59,11 @@ def translate_pipeline(
 
 
 def _packed(
-    node: Mapping[str, Any], steps: Sequence[Node], preprocessor: Mapping[str, Any], is_training: bool
+    node: Mapping[str, Any],
+    steps: Sequence[Node],
+    preprocessor: Mapping[str, Any],
+    is_training: bool,
+    pipeline: Sequence[Any],
 ) -> list[Node]:
     """What stands in the place of the last step."""
     kind = node['type']
@@ -56,7 +72,7 @@ def _packed(
     if kind == 'PackSegInputs':
         return _segmentation(steps, preprocessor, is_training)
     if kind == 'PackPoseInputs':
-        return _pose(preprocessor, is_training)
+        return _pose(steps, preprocessor, is_training, pipeline)
     return _streams(node, is_training) if kind == 'PackLocalizationInputs' else _action(steps, is_training)
 
 
@@ -103,13 +119,21 @@ def _segmentation(steps: Sequence[Node], preprocessor: Mapping[str, Any], is_tra
     return [*own, {'type': 'DefaultFormatBundle'}, {'type': 'Collect', 'keys': keys}]
 
 
-def _pose(preprocessor: Mapping[str, Any], is_training: bool) -> list[Node]:
+def _pose(
+    before: Sequence[Node], preprocessor: Mapping[str, Any], is_training: bool, pipeline: Sequence[Any]
+) -> list[Node]:
     steps: list[Node] = [{'type': 'ToTensor'}]
     if preprocessor.get('mean') is not None:
         mean, std = ([value / 255 for value in preprocessor[key]] for key in ('mean', 'std'))
         steps.append({'type': 'NormalizeTensor', 'mean': mean, 'std': std})
-    keys = ['img', 'target', 'target_weight'] if is_training else ['img']
-    return [*steps, {'type': 'Collect', 'keys': keys}]
+    kinds = {step.get('type') for step in before}
+    if not is_training:
+        metas = {'meta_keys': ['image_file', 'image_id', 'input_center', 'input_scale']}
+        return [*steps, {'type': 'Collect', 'keys': ['img'], **(metas if 'BottomupResize' in kinds else {})}]
+    encoders = (node.get('encoder') for node in pipeline if isinstance(node, Mapping))
+    codec = next((str(each.get('type')) for each in encoders if isinstance(each, Mapping)), '')
+    mask = ['heatmap_mask'] if 'BottomupGetHeatmapMask' in kinds else []
+    return [*steps, {'type': 'Collect', 'keys': ['img', *TARGETS.get(codec, ('target', 'target_weight')), *mask]}]
 
 
 def _action(steps: Sequence[Node], is_training: bool) -> list[Node]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from intarsia.config.dialects.one_x.pipelines import translate_pipeline
 from intarsia.config.dialects.reader import House, Reader, moved, same
 
 LOOPS = {'EpochBasedTrainLoop': 'EpochBasedRunner', 'IterBasedTrainLoop': 'IterBasedRunner'}
@@ -52,8 +53,15 @@ def translate_loops(top: Reader, house: House) -> None:
         section.done()
 
 
-def translate_hooks(top: Reader, house: House) -> None:
-    """``default_hooks`` and ``custom_hooks`` -> ``checkpoint_config``, ``log_config``, ``custom_hooks``."""
+def translate_hooks(top: Reader, house: House, task: str | None, preprocessor: Mapping[str, Any]) -> None:
+    """``default_hooks`` and ``custom_hooks`` -> ``checkpoint_config``, ``log_config``, ``custom_hooks``.
+
+    Args:
+        top: The whole config.
+        house: Gets the fields.
+        task: Of the model.
+        preprocessor: What the model's ``data_preprocessor`` does; pipelines of hooks need it.
+    """
     hooks = top.section('default_hooks')
     more: list[Any] = []
     _translate_checkpoint(hooks, house)
@@ -66,15 +74,18 @@ def translate_hooks(top: Reader, house: House) -> None:
             house.trace(f'custom_hooks.{len(more) - 1}', hooks.place(name))
     custom = top.take('custom_hooks') or []
     for i, node in enumerate([custom] if isinstance(custom, Mapping) else custom):
-        more.append(_own_hook(node))
+        more.append(_own_hook(node, task, preprocessor))
         house.trace(f'custom_hooks.{len(more) - 1}', f'custom_hooks.{i}')
     if more:
         house.values['custom_hooks'] = more
 
 
-def _own_hook(node: Any) -> Any:
+def _own_hook(node: Any, task: str | None, preprocessor: Mapping[str, Any]) -> Any:
     if isinstance(node, Mapping) and node.get('type') == 'EMAHook':
         return {'ema_type': 'ExponentialMovingAverage', **node}
+    if isinstance(node, Mapping) and node.get('type') == 'PipelineSwitchHook':
+        steps = translate_pipeline(node.get('switch_pipeline') or (), task, preprocessor, is_training=True)
+        return {**node, 'switch_pipeline': [step for step, _ in steps]}
     return node
 
 

@@ -77,7 +77,7 @@ def translate(values: Mapping[str, Any], origins: Origins, task: str | None) -> 
     findings += found
     for name, links in fields.items():
         house.put(name, links, 'param_scheduler')
-    translate_hooks(top, house)
+    translate_hooks(top, house, task, preprocessor)
     translate_records(top, house)
     if task is not None:
         translate_data(top, house, task, preprocessor)

@@ -68,6 +68,9 @@ class AssociativeEmbedding(HeatmapCodec):
             decoding see :meth:`refine` and :meth:`fill`.
     """
 
+    of_people = ('target_weight', 'keypoint_indices')
+    """What of its targets has rows for each person."""
+
     def __init__(
         self,
         input_size: Sequence[int],

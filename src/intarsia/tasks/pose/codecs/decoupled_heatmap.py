@@ -33,6 +33,11 @@ class DecoupledHeatmap(HeatmapCodec):
         encode_max_instances: Greatest number of people with maps of their own.
     """
 
+    needs_boxes = True
+    """Whether :meth:`encode` wants to know the boxes of people."""
+    of_people = ('instance_target', 'target_weight', 'instance_coords')
+    """What of its targets has rows for each person."""
+
     def __init__(
         self,
         input_size: Sequence[int],

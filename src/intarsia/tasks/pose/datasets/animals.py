@@ -91,3 +91,14 @@ class AnimalZebraDataset(TopDownCocoDataset):
     DATASET_INFO = 'zebra'
     default_metrics = ('PCK', 'AUC', 'EPE')
     FIXED_BOX = (0, 0, 160, 160)
+
+
+@DATASETS.register_module()
+class AnimalKingdomDataset(TopDownCocoDataset):
+    """850 species, 23 joints.
+
+    "Animal Kingdom: A Large and Diverse Dataset for Animal Behavior Understanding", Ng et al., 2022, arXiv:2204.08129.
+    """
+
+    DATASET_INFO = 'ak'
+    default_metrics = ({'type': 'PCKAccuracy', 'thr': 0.05}, 'AUC', 'EPE')

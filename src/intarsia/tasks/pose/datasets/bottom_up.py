@@ -36,6 +36,8 @@ class BottomUpCocoDataset(PoseDataset):
     """
 
     DATASET_INFO = 'coco'
+    OF_NAMED_METRICS: ClassVar = {'score_mode': 'bbox', 'use_nms': False}
+    """What a metric does where it is only named: people have scores, and are found once."""
 
     def make_ann_info(self) -> dict[str, Any]:
         """Sizes of all heat maps in a list, and joints."""
@@ -88,7 +90,7 @@ class BottomUpCocoDataset(PoseDataset):
                 'ids': [each.get('id') for each, _, _ in people],
             },
         }
-        if self.data_cfg.get('with_bbox', False):
+        if self.data_cfg.get('with_bbox', getattr(self.codec, 'needs_boxes', False)):
             x, y, w, h = row['truth']['bbox'].T.astype(float)
             corners = [(x, y), (x + w, y), (x, y + h), (x + w, y + h)]
             row |= {'bboxes': np.array(corners).transpose(2, 0, 1), 'areas': (w * h)[:, None]}

@@ -46,3 +46,15 @@ class DeepFashionDataset(TopDownCocoDataset):
         self.subset = require_choice('subset', subset, ('full', 'upper', 'lower', ''))
         info = dataset_info if dataset_info is not None else f'deepfashion_{self.subset or "full"}'
         super().__init__(ann_file, img_prefix, data_cfg, pipeline, info, test_mode, codec)
+
+
+@DATASETS.register_module()
+class DeepFashion2Dataset(TopDownCocoDataset):
+    """Thirteen kinds of clothes, 294 landmarks of all of them.
+
+    "DeepFashion2: A Versatile Benchmark for Detection, Pose Estimation, Segmentation and Re-Identification of Clothing
+    Images", Ge et al., 2019, arXiv:1901.07973.
+    """
+
+    DATASET_INFO = 'deepfashion2'
+    default_metrics = ('PCK', 'AUC', 'EPE')

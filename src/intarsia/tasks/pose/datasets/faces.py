@@ -46,3 +46,40 @@ class FaceAFLWDataset(TopDownCocoDataset):
     default_metrics = ('NME',)
     CLIPS_BOXES = False
     METRIC_ARGUMENTS: ClassVar = {'norm_mode': 'use_norm_item', 'norm_item': 'box_size'}
+
+
+@DATASETS.register_module()
+class Face300VWDataset(TopDownCocoDataset):
+    """68 points in frames of videos.
+
+    "The First Facial Landmark Tracking in-the-Wild Challenge: Benchmark and Results", Shen et al., ICCV Workshops 2015.
+    """
+
+    DATASET_INFO = '300vw'
+    default_metrics = ('NME',)
+    CLIPS_BOXES = False
+    METRIC_ARGUMENTS: ClassVar = {'norm_mode': 'keypoint_distance', 'keypoint_indices': (36, 45)}
+
+
+@DATASETS.register_module()
+class Face300WLPDataset(TopDownCocoDataset):
+    """68 points of faces turned far to the side.
+
+    "Face Alignment Across Large Poses: A 3D Solution", Zhu et al., 2015, arXiv:1511.07212.
+    """
+
+    DATASET_INFO = '300wlp'
+    default_metrics = ('NME',)
+    METRIC_ARGUMENTS: ClassVar = {'norm_mode': 'keypoint_distance', 'keypoint_indices': (36, 45)}
+
+
+@DATASETS.register_module()
+class LapaDataset(TopDownCocoDataset):
+    """106 points.
+
+    "A New Dataset and Boundary-Attention Semantic Segmentation for Face Parsing", Liu et al., AAAI 2020.
+    """
+
+    DATASET_INFO = 'lapa'
+    default_metrics = ('NME',)
+    METRIC_ARGUMENTS: ClassVar = {'norm_mode': 'keypoint_distance', 'keypoint_indices': (66, 79)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from intarsia.core.registries import DATASETS
+from intarsia.tasks.pose.datasets.coco_file import Annotation
 from intarsia.tasks.pose.datasets.top_down import TopDownCocoDataset
 
 
@@ -72,3 +74,35 @@ class TopDownJhmdbDataset(TopDownCocoDataset):
     DATASET_INFO = 'jhmdb'
     default_metrics = ({'type': 'JhmdbPCKAccuracy', 'norm_item': ('bbox', 'torso')},)
     FIRST_PIXEL = 1
+
+
+@DATASETS.register_module()
+class HumanArtDataset(TopDownCocoDataset):
+    """People in photographs, paintings and sculptures, 17 joints.
+
+    "Human-Art: A Versatile Human-Centric Dataset Bridging Natural and Artificial Scenes", Ju et al., 2023,
+    arXiv:2303.02760.
+    """
+
+    DATASET_INFO = 'humanart'
+
+
+@DATASETS.register_module()
+class HumanArt21Dataset(HumanArtDataset):
+    """:class:`HumanArtDataset` with fingers and toes, 21 joints."""
+
+    DATASET_INFO = 'humanart21'
+
+    def parts_of(self, annotation: Annotation) -> Iterable[tuple[Sequence[float], Sequence[float] | None]]:
+        """All joints, and the box."""
+        return [(annotation.get('keypoints_21', ()), annotation.get('bbox'))]
+
+
+@DATASETS.register_module()
+class ExlposeDataset(TopDownCocoDataset):
+    """People in the dark, 14 joints.
+
+    "Human Pose Estimation in Extremely Low-Light Conditions", Lee et al., 2023, arXiv:2303.15410.
+    """
+
+    DATASET_INFO = 'exlpose'

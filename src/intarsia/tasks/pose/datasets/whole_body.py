@@ -39,6 +39,16 @@ class TopDownCocoWholeBodyDataset(TopDownCocoDataset):
 
 
 @DATASETS.register_module()
+class UBody2dDataset(TopDownCocoWholeBodyDataset):
+    """People whose upper bodies fill the frames of videos, 133 joints.
+
+    "One-Stage 3D Whole-Body Mesh Recovery with Component Aware Transformer", Lin et al., 2023, arXiv:2303.16160.
+    """
+
+    DATASET_INFO = 'ubody2d'
+
+
+@DATASETS.register_module()
 class BottomUpCocoWholeBodyDataset(BottomUpCocoDataset):
     """133 joints of all people in an image."""
 

@@ -61,7 +61,8 @@ class PoseEvaluator(MetricEvaluator):
             unused -= taken.keys()
             if not isinstance(each, Mapping):
                 node = {key: value for key, value in node.items() if key == 'type' or key in taken}
-            told = {key: value for key, value in known.items() if key in taken}
+            named = {} if isinstance(each, Mapping) else getattr(dataset, 'OF_NAMED_METRICS', {})
+            told = {key: value for key, value in {**named, **known}.items() if key in taken}
             built = METRICS.of('pose').build({**told, **node})
             self.parts.append((built, built.compute))
         if unused:

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from intarsia.core.errors import DataError
 from intarsia.core.registries import CODECS, TRANSFORMS
+from intarsia.data.collate import Unstacked
 from intarsia.data.transforms.image_transform import Array, require_choice
 from intarsia.data.transforms.transform import Results, Transform
 
@@ -22,13 +24,14 @@ Encoded = dict[str, Array]
 class GenerateTarget(Transform):
     """Encode the joints by the codec of the model; adds what that gives: ``target``, ``target_weight``, ...
 
-    A data set with ``use_different_joint_weights`` weighs joints as its ``dataset_info`` says.
+    Where a sample has all people of an image, their ``joints`` are encoded; one without anybody is dropped. A data set
+    with ``use_different_joint_weights`` weighs joints as its ``dataset_info`` says.
     """
 
     keeps_pixels = True
 
-    def __call__(self, results: Results, rng: np.random.Generator) -> Results:
-        """Encode; nothing is drawn.
+    def __call__(self, results: Results, rng: np.random.Generator) -> Results | None:
+        """Encode; few codecs draw.
 
         Raises:
             DataError: The sample has no codec.
@@ -36,8 +39,29 @@ class GenerateTarget(Transform):
         codec = results.get('codec')
         if codec is None:
             raise DataError('GenerateTarget needs the codec of the model: give the model (or the data set) a codec')
-        results.update(encode(codec, results))
+        if 'joints' in results:
+            if not len(results['joints'][0]):
+                return None
+            results.update(encode_people(codec, results, rng))
+        else:
+            results.update(encode(codec, results))
         return results
+
+
+def encode_people(codec: Any, results: Results, rng: np.random.Generator) -> Mapping[str, Any]:
+    """What a codec makes of the joints of all people in an image, and of their boxes if it wants them.
+
+    What has a row for each person, as the codec says, becomes a list in batches.
+    """
+    joints = results['joints'][0]
+    points, visible = joints[..., :2], np.minimum(joints[..., 2], 1)
+    if getattr(codec, 'needs_boxes', False):
+        corners = results['bboxes'][:, [0, 2, 1, 3]] if 'bboxes' in results else None
+        encoded = codec.encode(points, visible, corners, rng)
+    else:
+        encoded = codec.encode(points, visible)
+    lists = getattr(codec, 'of_people', ())
+    return {key: Unstacked(torch.from_numpy(value)) if key in lists else value for key, value in encoded.items()}
 
 
 def encode(codec: Any, results: Results) -> Encoded:
