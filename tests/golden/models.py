@@ -24,7 +24,7 @@ TASKS = {
 """Toolbox -> task of ours."""
 
 DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
-    'mmpretrain-1': {'VisionTransformer': {'out_type': 'cls_token'}},
+    'mmpretrain-1': {'VisionTransformer': {'out_type': 'cls_token'}, 'EfficientNet': {'edge_stride': 'expand'}},
     'mmseg-1': {'VisionTransformer': {'patch_bias': False}},
     'mmaction2-1': {'BMN': {'keeps_bm_mask': True}},
 }
@@ -44,6 +44,9 @@ def task_of(zoo: str) -> str | None:
 def bind(model: Mapping[str, Any], zoo: str) -> dict[str, Any]:
     """A model config of a record as one of ours: without what is not of the network, 1.x defaults filled in."""
     kept = {key: value for key, value in model.items() if key not in NOT_OF_THE_NETWORK}
+    rescore = (model.get('test_cfg') or {}).get('rescore_cfg')
+    if rescore is not None:  # a network all the same
+        kept['test_cfg'] = {'rescore_cfg': {key: value for key, value in rescore.items() if key != 'pretrained'}}
     return _bound(house_model(kept), DEFAULTS.get(zoo.split('.', 1)[0], {}))
 
 

@@ -82,6 +82,8 @@ class VisionTransformer(Backbone):
 
     layer_class: ClassVar[type[nn.Module]] = TransformerEncoderLayer
     """What the layers are; a subclass may have others with the same arguments."""
+    embeds_extra_tokens: ClassVar[bool] = True
+    """Whether tokens that belong to no patch have position embeddings."""
     STATIC_CHANNELS: ClassVar[Mapping[str, Any]] = {
         'arch': {
             's': (768,), 'small': (768,), 'b': (768,), 'base': (768,), 'l': (1024,), 'large': (1024,),
@@ -129,7 +131,8 @@ class VisionTransformer(Backbone):
         num_patches = self.patch_resolution[0] * self.patch_resolution[1]
         token = nn.Parameter(torch.zeros(1, 1, self.embed_dims)) if self.num_extra_tokens else None
         self.cls_token = token
-        self.pos_embed = nn.Parameter(torch.zeros(1, num_patches + self.num_extra_tokens, self.embed_dims))
+        self.num_embedded_extra = self.num_extra_tokens if self.embeds_extra_tokens else 0
+        self.pos_embed = nn.Parameter(torch.zeros(1, num_patches + self.num_embedded_extra, self.embed_dims))
         self.register_load_state_dict_pre_hook(_fit_loaded_pos_embed)
         self.drop_after_pos = nn.Dropout(drop_rate)
         self.pre_norm = build_norm_layer(norm_cfg, self.embed_dims)[1] if pre_norm else nn.Identity()
@@ -189,24 +192,40 @@ class VisionTransformer(Backbone):
         Returns:
             For each output what ``out_type`` or ``output_cls_token`` says.
         """
-        tokens_nlc, grid = self.patch_embed(x)
-        if self.cls_token is not None:
-            tokens_nlc = torch.cat((self.cls_token.expand(len(x), -1, -1), tokens_nlc), dim=1)
-        tokens_nlc = tokens_nlc + resize_pos_embed(
-            self.pos_embed, self.patch_resolution, grid, self.interpolate_mode, self.num_extra_tokens
-        )
-        tokens_nlc = self.drop_after_pos(tokens_nlc)
-        if self.num_extra_tokens and not self.with_cls_token:
-            tokens_nlc = tokens_nlc[:, self.num_extra_tokens :]
-        tokens_nlc = self.pre_norm(tokens_nlc)
+        tokens_nlc, grid = self.embed(x)
         outs = []
         for i, layer in enumerate(self.layers):
-            tokens_nlc = layer(tokens_nlc)
+            tokens_nlc = self._through(layer, tokens_nlc, grid)
             if i == self.num_layers - 1:
                 tokens_nlc = self.ln1(tokens_nlc)
             if i in self.out_indices:
                 outs.append(self._output(tokens_nlc, grid))
         return tuple(outs)
+
+    def embed(self, image_nchw: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """What the first layer gets, ``(N, L, C)``, and the (rows, columns) of the patches."""
+        tokens_nlc, grid = self.patch_embed(image_nchw)
+        if self.embeds_extra_tokens:
+            tokens_nlc = self._with_extra_tokens(tokens_nlc)
+        tokens_nlc = tokens_nlc + resize_pos_embed(
+            self.pos_embed, self.patch_resolution, grid, self.interpolate_mode, self.num_embedded_extra
+        )
+        tokens_nlc = self.drop_after_pos(tokens_nlc)
+        if not self.embeds_extra_tokens:
+            tokens_nlc = self._with_extra_tokens(tokens_nlc)
+        if self.num_extra_tokens and not self.with_cls_token:
+            tokens_nlc = tokens_nlc[:, self.num_extra_tokens :]
+        return self.pre_norm(tokens_nlc), grid
+
+    def _with_extra_tokens(self, patches_nlc: Tensor) -> Tensor:
+        """Put the tokens that belong to no patch before those that do."""
+        if self.cls_token is None:
+            return patches_nlc
+        return torch.cat((self.cls_token.expand(len(patches_nlc), -1, -1), patches_nlc), dim=1)
+
+    def _through(self, layer: nn.Module, tokens_nlc: Tensor, grid: tuple[int, int]) -> Tensor:
+        """What a layer makes of the tokens."""
+        return layer(tokens_nlc)
 
     def _output(self, tokens_nlc: Tensor, grid: tuple[int, int]) -> Any:
         if self.out_type == 'raw':
@@ -243,4 +262,4 @@ def _fit_loaded_pos_embed(module: nn.Module, state: dict[str, Tensor], prefix: s
     key = f'{prefix}pos_embed'
     if key in state:
         grid = module.patch_resolution
-        state[key] = fit_pos_embed(state[key], grid, module.num_extra_tokens, module.interpolate_mode)
+        state[key] = fit_pos_embed(state[key], grid, module.num_embedded_extra, module.interpolate_mode)
