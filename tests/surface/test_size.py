@@ -40,7 +40,7 @@ def test_kwargs_are_only_taken_to_be_forwarded():
             if isinstance(node, ast.FunctionDef) and node.name == '__init__' and node.args.kwarg:
                 name = node.args.kwarg.arg
                 forwarded = any(
-                    isinstance(k, ast.keyword) and k.arg is None and ast.unparse(k.value) == name
+                    k.arg is None and name in {n.id for n in ast.walk(k.value) if isinstance(n, ast.Name)}
                     for call in ast.walk(node) if isinstance(call, ast.Call) for k in call.keywords
                 )  # fmt: skip
                 assert forwarded, f'{file}:{node.lineno}'

@@ -129,8 +129,7 @@ class VisionTransformer(Backbone):
         )
         self.patch_resolution = self.patch_embed.out_size(self.img_size)
         num_patches = self.patch_resolution[0] * self.patch_resolution[1]
-        token = nn.Parameter(torch.zeros(1, 1, self.embed_dims)) if self.num_extra_tokens else None
-        self.cls_token = token
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims)) if self.num_extra_tokens else None
         self.num_embedded_extra = self.num_extra_tokens if self.embeds_extra_tokens else 0
         self.pos_embed = nn.Parameter(torch.zeros(1, num_patches + self.num_embedded_extra, self.embed_dims))
         self.register_load_state_dict_pre_hook(_fit_loaded_pos_embed)

@@ -24,4 +24,4 @@ class FaceOccludedDataset(CustomDataset):
     PALETTE = ((0, 0, 0), (128, 0, 0))
 
     def __init__(self, split: str, **kwargs: Any) -> None:
-        super().__init__(**{'img_suffix': '.jpg', 'seg_map_suffix': '.png', 'split': split, **kwargs})
+        super().__init__(split=split, **kwargs)
