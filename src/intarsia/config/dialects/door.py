@@ -11,6 +11,7 @@ from intarsia.config.dialects.names import modules_of, with_bare_names
 from intarsia.config.dialects.one_x.translate import is_one_x, translate
 from intarsia.config.file import ConfigFile
 from intarsia.core.errors import ConfigError, Problem
+from intarsia.core.index import package_dir
 from intarsia.core.registries import MODELS
 
 
@@ -27,12 +28,25 @@ def house_form(config: ConfigFile) -> ConfigFile:
     modules = sorted(modules_of(config.values))
     if modules and 'custom_imports' not in values:
         values['custom_imports'] = {'imports': modules}
+    _drop_unneeded_imports(values)
     if not is_one_x(values):
         return dataclasses.replace(config, values=values)
     house, findings = translate(values, config.origins, _task(values.get('model')))
     if findings:
         raise ConfigError([_problem(finding, config) for finding in findings])
     return dataclasses.replace(config, values=house.values, origins=house.origins)
+
+
+NOT_NEEDED = ('mmdet.models',)
+"""Modules that configs import for parts which are here."""
+
+
+def _drop_unneeded_imports(values: dict[str, Any]) -> None:
+    """Take out of ``custom_imports`` what is not installed and not needed."""
+    asked = values.get('custom_imports')
+    names = asked.get('imports') if isinstance(asked, Mapping) else None
+    if isinstance(names, (list, tuple)) and any(name in NOT_NEEDED for name in names) and package_dir('mmdet') is None:
+        values['custom_imports'] = {**(asked or {}), 'imports': [name for name in names if name not in NOT_NEEDED]}
 
 
 def _task(model: Any) -> str | None:
