@@ -181,7 +181,10 @@ PRESETS = {
     'RIFormer': {'arch': {'layers': (1, 1, 2, 1), 'embed_dims': (8, 16, 24, 32)}, 'out_indices': (0, 3, 6)},
     'VAN': {'arch': {'embed_dims': (8, 16, 24, 32), 'depths': (1, 1, 2, 1), 'ffn_ratios': (2,) * 4}, **ALL_STAGES},
     'SwinTransformerV2': {
-        'arch': {**TINY_SWIN, 'extra_norm_every_n_blocks': 2}, 'img_size': 64, 'window_size': 2, **ALL_STAGES,
+        'arch': {**TINY_SWIN, 'extra_norm_every_n_blocks': 2},
+        'img_size': 64,
+        'window_size': 2,
+        **ALL_STAGES,
     },
     'XCiT': {'embed_dims': 16, 'depth': 2, 'num_heads': 2, 'out_type': 'featmap', 'out_indices': (1, 3)},
     'DistilledVisionTransformer': {'arch': TINY_VIT, 'img_size': 64, 'out_indices': (0, 2)},
@@ -193,7 +196,8 @@ PRESETS = {
         'img_size': 64,
     },
     'MlpMixer': {
-        'arch': dict(embed_dims=16, num_layers=2, tokens_mlp_dims=8, channels_mlp_dims=32), 'img_size': 64,
+        'arch': dict(embed_dims=16, num_layers=2, tokens_mlp_dims=8, channels_mlp_dims=32),
+        'img_size': 64,
         'out_indices': (0, 1),
     },
     'Conformer': {'arch': dict(embed_dims=32, channel_ratio=1, num_heads=2, depths=6), 'base_channels': 8},
