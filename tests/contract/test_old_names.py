@@ -178,3 +178,28 @@ def test_the_version_is_that_of_the_generation(monkeypatch):
 def test_modules_of_both_generations_are_known():
     modules = known_modules()
     assert {'mmcls.models.builder', 'mmpretrain.registry', 'mmseg.core.optimizer', 'mmcv.cnn.bricks'} <= modules
+
+
+def test_installed_packages_are_left_alone(monkeypatch):
+    from intarsia.openmmlab import finder
+
+    ours = finder.OldPackages()
+    assert ours.find_spec('mmcv.runner', []) is not None
+    monkeypatch.setattr(finder, 'is_installed', lambda package: package == 'mmcv')
+    assert ours.find_spec('mmcv.runner', []) is None
+    assert ours.find_spec('numpy') is None
+
+
+def test_files_of_the_users_own_lie_in_the_package(tmp_path, monkeypatch):
+    folder = tmp_path / 'mmseg' / 'models' / 'losses'
+    folder.mkdir(parents=True)
+    (folder / '__init__.py').write_text('from .mine import Mine\n')
+    (folder / 'mine.py').write_text('from .utils import weighted_loss\nfrom ..builder import LOSSES\nMine = LOSSES\n')
+    for name in [n for n in sys.modules if n.partition('.')[0] == 'mmseg']:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    losses = importlib.import_module('mmseg.models.losses')
+    assert losses.Mine.name == 'LOSSES'
+    assert losses.CrossEntropyLoss.__name__ == 'CrossEntropyLoss', 'a name of ours that the folder lacks'
+    for name in [n for n in sys.modules if n.partition('.')[0] == 'mmseg']:
+        monkeypatch.delitem(sys.modules, name)

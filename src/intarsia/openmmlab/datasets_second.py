@@ -21,12 +21,32 @@ from intarsia.tasks.segmentation.datasets.custom import CustomDataset as MaskDat
 
 
 class SecondGeneration(OldDataset):
-    """What subclasses of the second generation rely on. What says how annotations are kept in memory has no effect."""
+    """What subclasses of the second generation rely on.
+
+    Args:
+        filter_cfg: For the subclass.
+        indices: Which samples are taken, or how many; None for all.
+        serialize_data: Has no effect: annotations are always kept once in shared memory.
+        lazy_init: Has no effect.
+        max_refetch: Has no effect.
+        backend_args: Has no effect: files are read from disk.
+    """
 
     METAINFO: ClassVar[Mapping[str, Any]] = {}
     CLASSES: Any
     PALETTE: Any
     data_root: Any
+
+    def __init__(
+        self,
+        filter_cfg: Any = None,
+        indices: Any = None,
+        serialize_data: bool = True,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+        backend_args: Any = None,
+    ) -> None:
+        self.filter_cfg, self._indices = filter_cfg, indices
 
     def _start(self, ann_file: Any, metainfo: Any, data_root: Any, data_prefix: Any) -> None:
         """Set the attributes that ``load_data_list`` reads."""
@@ -90,8 +110,13 @@ class SecondGeneration(OldDataset):
         return raw_data_info
 
     def load_annotations(self) -> list[dict[str, Any]]:
-        """The subclass's ``load_data_list``, in our words."""
-        return [annotation(row) for row in self.load_data_list()]
+        """The subclass's ``load_data_list``, or the part that ``indices`` asks for, in our words."""
+        rows = [annotation(row) for row in self.load_data_list()]
+        if self._indices is None:
+            return rows
+        if isinstance(self._indices, int):
+            return rows[: self._indices] if self._indices >= 0 else rows[self._indices :]
+        return [rows[index] for index in self._indices]
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """The annotation of a sample."""
@@ -124,16 +149,13 @@ class BaseDataset(SecondGeneration, dataset.BaseDataset):
         metainfo: Any = None,
         data_root: Any = '',
         data_prefix: Any = '',
-        filter_cfg: Any = None,
-        indices: Any = None,
-        serialize_data: bool = True,
         pipeline: Sequence[Any] = (),
         test_mode: bool = False,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
         classes: Any = None,
+        **kwargs: Any,
     ) -> None:
-        self.test_mode, self.filter_cfg = test_mode, filter_cfg
+        SecondGeneration.__init__(self, **kwargs)
+        self.test_mode = test_mode
         named = {'classes': classes} if classes is not None else {}
         self._start(ann_file, {**(metainfo or {}), **named}, data_root, data_prefix)
         dataset.BaseDataset.__init__(self, pipeline, test_mode, self.task)
@@ -152,17 +174,13 @@ class BaseSegDataset(SecondGeneration, MaskDataset):
         metainfo: Any = None,
         data_root: Any = None,
         data_prefix: Any = None,
-        filter_cfg: Any = None,
-        indices: Any = None,
-        serialize_data: bool = True,
         pipeline: Sequence[Any] = (),
         test_mode: bool = False,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
         ignore_index: int = 255,
         reduce_zero_label: bool = False,
-        backend_args: Any = None,
+        **kwargs: Any,
     ) -> None:
+        SecondGeneration.__init__(self, **kwargs)
         given = dict(metainfo or {})
         chosen = given.pop('classes', None) if self.METAINFO.get('classes') else None
         self._start(ann_file, given, data_root, data_prefix or {})
@@ -197,17 +215,14 @@ class BaseCocoStyleDataset(SecondGeneration, TopDownCocoDataset):
         metainfo: Any = None,
         data_root: Any = None,
         data_prefix: Any = None,
-        filter_cfg: Any = None,
-        indices: Any = None,
-        serialize_data: bool = True,
         pipeline: Sequence[Any] = (),
         test_mode: bool = False,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
         sample_interval: int = 1,
         codec: Any = None,
         dataset_info: Any = None,
+        **kwargs: Any,
     ) -> None:
+        SecondGeneration.__init__(self, **kwargs)
         self.sample_interval, self.data_mode, self.bbox_file = sample_interval, data_mode, bbox_file
         self._start(ann_file, metainfo, data_root, data_prefix or {})
         boxes = {} if bbox_file is None else {'use_gt_bbox': False, 'bbox_file': self._join(bbox_file)}
@@ -271,12 +286,9 @@ class BaseActionDataset(SecondGeneration, ClipDataset):
         num_classes: int | None = None,
         start_index: int = 0,
         modality: str = 'RGB',
-        filter_cfg: Any = None,
-        indices: Any = None,
-        serialize_data: bool = True,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **kwargs: Any,
     ) -> None:
+        SecondGeneration.__init__(self, **kwargs)
         self._start(ann_file, metainfo, data_root, data_prefix or {'prefix': ''})
         self._prefixes = self.data_prefix
         ClipDataset.__init__(
