@@ -79,8 +79,8 @@ def import_custom_modules(config: ConfigFile) -> Iterator[Finding]:
             if not (allow_failed and isinstance(error, ImportError)):
                 is_itself = isinstance(error, ModuleNotFoundError) and f'{module}.'.startswith(f'{error.name}.')
                 searched = f' Searched: {", ".join(sys.path)}.' if is_itself else ''
-                text = str(error).rstrip('.')
-                message = f'importing {module} failed: {type(error).__name__}: {text}.{searched}'
+                text = str(error) if str(error).endswith(('.', '?')) else f'{error}.'
+                message = f'importing {module} failed: {type(error).__name__}: {text}{searched}'
                 yield Finding('import-failed', message, 'custom_imports')
 
 

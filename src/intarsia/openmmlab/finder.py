@@ -11,14 +11,19 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
+from intarsia.core.errors import closest
 from intarsia.openmmlab.module import OldModule, serve_missing_names
-from intarsia.openmmlab.names import PACKAGES
+from intarsia.openmmlab.names import PACKAGES, hint
 
 TUTORIAL_MODULES = (
     'mmseg.core.optimizer', 'mmpose.core.optimizer', 'mmseg.models.registry', 'mmpose.models.keypoint_heads',
     'mmaction.core.optimizer.registry', 'mmseg.core.optimizer.registry', 'mmpose.core.optimizer.registry',
 )  # fmt: skip
 """Modules that tutorials name and no release has."""
+
+
+SIMILAR = 0.85
+"""From this ratio on a module that there was not is taken for a misspelt one."""
 
 
 def install() -> None:
@@ -49,8 +54,15 @@ class OldPackages(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module's spec; None for what others have to find."""
+        """The module's spec; None for what others have to find.
+
+        Raises:
+            ModuleNotFoundError: There was no such module, but one of almost that name; or what it belongs to is not
+                part of this package.
+        """
         package = name.partition('.')[0]
+        if package == 'mmdet' and not is_installed(package) and PathFinder.find_spec(name, path) is None:
+            raise ModuleNotFoundError(f"No module named '{name}'. {hint(name)}", name=name)
         if package not in PACKAGES or is_installed(package):
             return None
         own = PathFinder.find_spec(name, path, target)
@@ -59,6 +71,9 @@ class OldPackages(MetaPathFinder):
                 own.loader = _OwnPackage(own.loader)
             return own
         if name not in known_modules():
+            close = closest(name, known_modules(), SIMILAR) if own is None else None
+            if close is not None:
+                raise ModuleNotFoundError(f"No module named '{name}'. Did you mean '{close}'?", name=name)
             return own
         spec = ModuleSpec(name, _OldModuleLoader(), is_package=True)
         spec.submodule_search_locations = list(own.submodule_search_locations or ()) if own is not None else []

@@ -36,6 +36,13 @@ def serve_missing_names(module: ModuleType) -> None:
         vars(module)['__getattr__'] = find
 
 
+def _exists(path: str) -> bool:
+    try:
+        return importlib.util.find_spec(path) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def _find(module: ModuleType, name: str) -> Any:
     path = f'{module.__name__}.{name}'
     if not (name.startswith('__') and name != '__version__'):
@@ -44,7 +51,7 @@ def _find(module: ModuleType, name: str) -> Any:
             if name != '__version__':  # it is another one once MMEngine is imported
                 vars(module)[name] = found.target
             return found.target
-        if importlib.util.find_spec(path) is not None:
+        if _exists(path):
             return importlib.import_module(path)
     close = closest(name, names_of(module.__name__), 0.8)
     text = f"Intarsia does not serve '{name}' of {module.__name__}. " + (hint(path) or '')
