@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from intarsia.core.registries import BACKBONES
 from intarsia.models.backbones.backbone import Backbone, init_from
+from intarsia.models.backbones.conv_mlp import ConvMlp
 from intarsia.nn.activation import build_activation_layer
 from intarsia.nn.drop import decay_rule, path_or_identity
 from intarsia.nn.init import normal_init
@@ -26,29 +27,6 @@ GELU: Mapping[str, Any] = {'type': 'GELU'}
 KERNELS: Sequence[Pair] = (5, (1, 7), (1, 11), (1, 21))
 PADDINGS: Sequence[Pair] = (2, (0, 3), (0, 5), (0, 10))
 FIRST_SCALE = 1e-2
-
-
-class Mlp(BaseModule):
-    """Widen, filter every channel by itself, activate, narrow.
-
-    Args:
-        channels: Channels C of the map.
-        hidden_channels: Channels inside.
-        act_cfg: Config of the activation.
-        drop: Dropout after the activation and at the end.
-    """
-
-    def __init__(self, channels: int, hidden_channels: int, act_cfg: Mapping[str, Any], drop: float) -> None:
-        super().__init__()
-        self.fc1 = nn.Conv2d(channels, hidden_channels, 1)
-        self.dwconv = nn.Conv2d(hidden_channels, hidden_channels, 3, padding=1, groups=hidden_channels)
-        self.act = build_activation_layer(act_cfg)
-        self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
-        self.drop = nn.Dropout(drop)
-
-    def forward(self, x_nchw: Tensor) -> Tensor:
-        """``(N, C, H, W)`` in and out."""
-        return self.drop(self.fc2(self.drop(self.act(self.dwconv(self.fc1(x_nchw))))))
 
 
 class MSCAAttention(BaseModule):
@@ -138,7 +116,7 @@ class MSCABlock(BaseModule):
         self.attn = MSCASpatialAttention(channels, kernel_sizes, paddings, act_cfg)
         self.drop_path = path_or_identity(drop_path)
         self.norm2 = build_norm_layer(norm_cfg, channels)[1]
-        self.mlp = Mlp(channels, int(channels * mlp_ratio), act_cfg, drop)
+        self.mlp = ConvMlp(channels, int(channels * mlp_ratio), act_cfg, drop, with_dwconv=True)
         self.layer_scale_1 = nn.Parameter(torch.full((channels,), FIRST_SCALE))
         self.layer_scale_2 = nn.Parameter(torch.full((channels,), FIRST_SCALE))
 
