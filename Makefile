@@ -18,8 +18,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 quickstart: .venv
 	$(BIN)/intarsia train configs/classification/resnet_cifar_fashion_mnist.py --seed 0
 
+# one thread each: two workers, and the processes they start, share two cores
 test: .venv lint
-	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile
 
 test-slow: .venv
 	$(BIN)/python -m pytest -m slow
