@@ -178,11 +178,11 @@ class MetaFormer(Backbone):
 
     def _block(self, dim: int, **options: Any) -> MetaFormerBlock:
         """A block; ``options`` are arguments of :class:`MetaFormerBlock`."""
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} has no _block')
 
     def _num_frozen(self) -> int:
         """How many positions ``frozen_stages`` freezes."""
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} has no _num_frozen')
 
     def frozen_parts(self) -> Iterable[nn.Module]:
         """The patches of the image, the first positions, and the normalizations of their outputs."""

@@ -16,6 +16,7 @@ from intarsia.core.registries import BACKBONES
 from intarsia.models.backbones.backbone import Backbone, choose_arch, normalize_indices
 from intarsia.nn.activation import build_activation_layer
 from intarsia.nn.conv import build_conv_layer
+from intarsia.nn.fuse import fused_kernel
 from intarsia.nn.module import BaseModule, InitCfg
 from intarsia.nn.norm import build_norm_layer
 from intarsia.nn.squeeze_excite import SELayer
@@ -129,9 +130,7 @@ class MobileOneBlock(BaseModule):
             per_group = self.channels[0] // self.groups
             kernel_oihw = torch.eye(per_group, device=norm.weight.device).repeat(self.groups, 1)[..., None, None]
         pad = (self.kernel_size - kernel_oihw.shape[-1]) // 2
-        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-        kernel_oihw = F.pad(kernel_oihw, [pad] * 4) * scale[:, None, None, None]
-        return kernel_oihw, norm.bias - norm.running_mean * scale
+        return fused_kernel(F.pad(kernel_oihw, [pad] * 4), norm)
 
 
 @BACKBONES.register_module()

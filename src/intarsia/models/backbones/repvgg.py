@@ -18,6 +18,7 @@ from intarsia.models.backbones.backbone import Backbone, choose_arch, normalize_
 from intarsia.nn.activation import build_activation_layer
 from intarsia.nn.conv import build_conv_layer
 from intarsia.nn.conv_module import ConvModule
+from intarsia.nn.fuse import fused_kernel
 from intarsia.nn.module import InitCfg
 from intarsia.nn.norm import build_norm_layer
 from intarsia.nn.squeeze_excite import SELayer
@@ -124,13 +125,13 @@ class RepVGGBlock(nn.Module):
         if self.deploy:
             return
         branches: list[Any] = [self.branch_3x3, self.branch_1x1]
-        large, small = (_fused(branch.conv.weight, branch.norm) for branch in branches)
+        large, small = (fused_kernel(branch.conv.weight, branch.norm) for branch in branches)
         weight, bias = large[0] + F.pad(small[0], (1, 1, 1, 1)), large[1] + small[1]
         if self.branch_norm is not None:
             kernel = torch.zeros_like(weight)
             for i in range(len(kernel)):
                 kernel[i, i % kernel.shape[1], 1, 1] = 1
-            own = _fused(kernel, self.branch_norm)
+            own = fused_kernel(kernel, self.branch_norm)
             weight, bias = weight + own[0], bias + own[1]
         whole = self._whole()
         whole.weight.copy_(weight)
@@ -138,12 +139,6 @@ class RepVGGBlock(nn.Module):
         self.branch_reparam = whole
         del self.branch_3x3, self.branch_1x1, self.branch_norm
         self.deploy = True
-
-
-def _fused(weight_oihw: Tensor, norm: Any) -> tuple[Tensor, Tensor]:
-    """Kernel and bias of a convolution with the normalization after it."""
-    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-    return weight_oihw * scale.reshape(-1, 1, 1, 1), norm.bias - norm.running_mean * scale
 
 
 class PoolingPyramid(nn.Module):

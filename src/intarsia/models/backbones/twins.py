@@ -93,11 +93,11 @@ class TwinsPyramid(Backbone):
 
     def _layer(self, stage: int, index: int, drop_path_rate: float) -> nn.Module:
         """Layer ``index`` of a stage."""
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} has no _layer')
 
     def _norm(self, stage: int) -> nn.Module | None:
         """What normalizes the tokens after a stage."""
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} has no _norm')
 
     def _around(
         self, attn: nn.Module, stage: int, drop_path_rate: float, kind: type[TwinsEncoderLayer] = TwinsEncoderLayer
